@@ -1,0 +1,37 @@
+"""The umbrella command `longdream <verb>`: everything the toolkit does from a shell, under one name."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+# verb -> (module, function, what it does). Modules are imported only when their verb is called: `--help` stays instant.
+VERBS = {
+    "collect": ("longdream.collectors.cli", "main", "collect a data set of scripted episodes"),
+    "inspect": ("longdream.datasets.cli", "inspect_main", "say what is in a data set, and draw a contact sheet"),
+    "verify": ("longdream.datasets.cli", "verify_main", "check every file and digest of a data set"),
+    "evaluate": ("longdream.eval.cli", "main", "measure a checkpoint: imagination, reward, floors, report"),
+}
+
+
+def usage() -> str:
+    """Return the text of `longdream --help`."""
+    verbs = "\n".join(f"  {verb:<10} {what}" for verb, (_, _, what) in VERBS.items())
+    return (
+        f"usage: longdream VERB [options]\n\n{verbs}\n\n"
+        "Train with `accelerate launch train_wm.py`. Each verb has its own --help."
+    )
+
+
+def main() -> None:
+    """Run the verb named first on the command line."""
+    arguments = sys.argv[1:]
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(usage())
+        return
+    verb = arguments[0]
+    if verb not in VERBS:
+        sys.exit(f"longdream: there is no verb {verb!r}; the verbs are {', '.join(VERBS)}")
+    module, function, _ = VERBS[verb]
+    sys.argv = [f"longdream {verb}", *arguments[1:]]
+    getattr(import_module(module), function)()

@@ -1,0 +1,132 @@
+"""The contract: what the trainer, the evaluators, the probes and the Dreamer loop know of a world model. Nothing else.
+
+Axes: B batch, T time, H horizon, A action, D deterministic width, K latents, V classes per latent.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ..datasets.batch import Batch
+
+State = Any  # a pytree of tensors, batch first; opaque outside the model
+StepCache = Any  # what a rollout computes once (discretised matrices, ...); invalid after an optimiser step
+Generators = Sequence[torch.Generator] | None  # one per batch row, or torch's global generator
+
+
+class Latent(NamedTuple):
+    """A sequence of model states; (B T ...) throughout."""
+
+    deter: Tensor  # (B T D) h
+    stoch: Tensor  # (B T K V) z, one-hot
+
+    @property
+    def features(self) -> Tensor:
+        """What heads and probes read: (B T D+K*V)."""
+        return torch.cat([self.deter, self.stoch.flatten(-2)], -1)
+
+
+class Beliefs(NamedTuple):
+    """What the model holds to be true after seeing a sequence."""
+
+    latent: Latent  # of the posterior
+    post: Tensor  # (B T K V) log-probabilities of q(z_t | x_t)
+    prior: Tensor  # (B T K V) log-probabilities of p(z_t | h_t)
+    state: State  # after the last step
+
+
+class Prediction(NamedTuple):
+    """What the heads read out of a latent."""
+
+    image: Tensor  # (B T C H W) float, in [0, 1] up to model error
+    reward: Tensor  # (B T) expected reward
+    cont: Tensor  # (B T) probability that the episode goes on
+
+
+class Loss(NamedTuple):
+    """The training loss; `terms` are detached scalars for the log."""
+
+    total: Tensor  # ()
+    terms: dict[str, Tensor]  # {name: ()}
+    state: State  # after the last step, detached
+
+
+class WorldModel(nn.Module, ABC):
+    """A world model of any family.
+
+    `forward` IS the training loss and nothing else: under DDP gradients are averaged only through it.
+    """
+
+    @abstractmethod
+    def initial(self, batch_size: int) -> State:
+        """Return the state before anything was seen."""
+
+    @abstractmethod
+    def observe(self, batch: Batch, state: State | None = None, generators: Generators = None) -> Beliefs:
+        """Filter a sequence; `batch.first` resets the state inside it. T may be 1 (acting)."""
+
+    @abstractmethod
+    def step_cache(self) -> StepCache:
+        """Compute once what every `imagine_step` of a rollout needs."""
+
+    @abstractmethod
+    def imagine_step(
+        self, state: State, action: Tensor, cache: StepCache, generators: Generators = None
+    ) -> tuple[Latent, State]:
+        """Advance one step without an observation. `action` is (B A); the latent has T = 1."""
+
+    @abstractmethod
+    def predict(self, latent: Latent) -> Prediction:
+        """Decode a latent sequence, in chunks over time so that memory stays bounded."""
+
+    @abstractmethod
+    def forward(self, batch: Batch, state: State | None = None) -> Loss:
+        """Return the training loss of a batch."""
+
+    def imagine(self, state: State, actions: Tensor, generators: Generators = None) -> tuple[Latent, State]:
+        """Roll the model forward under `actions` (B H A).
+
+        Returns:
+            The imagined latents (B H ...) and the state after the last of them.
+
+        Source: S4WM, Algorithm 2.
+        """
+        cache = self.step_cache()
+        latents = []
+        for action in actions.unbind(1):
+            latent, state = self.imagine_step(state, action, cache, generators)
+            latents.append(latent)
+        return Latent(*(torch.cat(parts, 1) for parts in zip(*latents, strict=True))), state
+
+
+class Backbone(nn.Module, ABC):
+    """A causal sequence model: g_1..g_T and a state in, h_1..h_T and a state out."""
+
+    @property
+    @abstractmethod
+    def state_size(self) -> int:
+        """Number of real values carried from step to step, per batch row."""
+
+    @abstractmethod
+    def initial(self, batch_size: int) -> State:
+        """Return the state before the first step."""
+
+    @abstractmethod
+    def forward(self, g: Tensor, first: Tensor, state: State) -> tuple[Tensor, State]:
+        """Run over a sequence: `g` (B T D), `first` (B T) bool -> h (B T D) and the state after step T.
+
+        Where `first` is set, everything before that step is forgotten, `state` included.
+        """
+
+    @abstractmethod
+    def step_cache(self) -> StepCache:
+        """Compute once what every `step` of a rollout needs."""
+
+    @abstractmethod
+    def step(self, g: Tensor, state: State, cache: StepCache) -> tuple[Tensor, State]:
+        """Advance one step: `g` (B D) -> h (B D) and the new state. Equal to `forward` with T = 1 and no reset."""
