@@ -39,8 +39,8 @@ class ArraySpec(NamedTuple):
 class Episode:
     """One episode in memory. One clock: `action[t]` LED TO `image[t]`; `action[0]` is all zeros.
 
-    `extras` holds the environment's side arrays (`agent_pos`, `door_state`, ...): with a leading time axis, or one value
-    an episode, as the data set's `ArraySpec`s say.
+    `extras` holds the environment's side arrays (`agent_pos`, `door_state`, ...): with a leading time axis, or one
+    value an episode, as the data set's `ArraySpec`s say.
     """
 
     image: np.ndarray  # (T H W C) uint8

@@ -117,10 +117,11 @@ class Backbone(nn.Module, ABC):
         """Return the state before the first step."""
 
     @abstractmethod
-    def forward(self, g: Tensor, first: Tensor, state: State) -> tuple[Tensor, State]:
+    def forward(self, g: Tensor, first: Tensor, state: State | None) -> tuple[Tensor, State]:
         """Run over a sequence: `g` (B T D), `first` (B T) bool -> h (B T D) and the state after step T.
 
-        Where `first` is set, everything before that step is forgotten, `state` included.
+        Where `first` is set, everything before that step is forgotten, `state` included. None stands for the initial
+        state and spares its cost.
         """
 
     @abstractmethod

@@ -1,0 +1,145 @@
+"""Making shards: in this process, or in several that share nothing. A shard's bytes do not depend on who makes it."""
+
+from __future__ import annotations
+
+import signal
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from ..datasets.episode import Episode
+from ..datasets.files import remove_stale
+from ..datasets.info import DatasetInfo, ShardRange
+
+Advance = Callable[[int], object]  # called with the frames of each episode made
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a worker has to know."""
+
+    root: Path  # of the data set
+    info: DatasetInfo
+    options: Any  # the environment's
+
+
+def make_shard(job: Job, what: ShardRange, advance: Advance) -> None:
+    """Make the episodes of one shard, and the shard."""
+    from ..datasets.store import write_shard  # zarr; `collect --help` does without
+    from .catalogue import ENVIRONMENTS
+    from .rollout import collect_episode, episode_seed
+
+    environment = ENVIRONMENTS[job.info.environment]
+
+    def episodes() -> Iterator[Episode]:
+        for index in range(what.first, what.stop):
+            episode = collect_episode(environment, job.options, episode_seed(job.info.seed, index))
+            advance(len(episode))
+            yield episode
+
+    write_shard(job.root, job.info, what, episodes())
+
+
+def make_shards(job: Job, missing: Sequence[ShardRange], workers: int, advance: Advance) -> None:
+    """Make shards with up to `workers` processes; with one, or for one shard, without any other process.
+
+    On Ctrl-C, or if one fails, the shards in the making are dropped and those committed stay.
+
+    Raises:
+        OSError: if the disk is full, a worker died, or the like.
+        RuntimeError: with a worker's traceback.
+    """
+    workers = min(workers, len(missing))
+    if workers <= 1:
+        for what in missing:
+            make_shard(job, what, advance)
+    else:
+        _Team(job, missing).run(workers, advance)
+
+
+class _Team:
+    """Worker processes, each at the end of its own pipe: when either side dies, the other one notices."""
+
+    def __init__(self, job: Job, missing: Sequence[ShardRange]) -> None:
+        self.job, self.todo = job, deque(missing)
+        self.members: dict[Connection, BaseProcess] = {}
+
+    def run(self, workers: int, advance: Advance) -> None:
+        try:
+            for _ in range(workers):
+                self._hire()
+            while self.members:
+                for ready in wait(list(self.members)):
+                    assert isinstance(ready, Connection)
+                    self._listen(ready, advance)
+        finally:
+            self._dismiss()
+
+    def _hire(self) -> None:
+        context = get_context("spawn")  # fork copies threads' locks, and GL contexts
+        here, there = context.Pipe()
+        process = context.Process(target=_work, args=(there, self.job), daemon=True)
+        # Ctrl-C reaches the whole process group. A new process inherits the mask: only this one hears the signal.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        there.close()
+        self.members[here] = process
+        here.send(self.todo.popleft())
+
+    def _listen(self, connection: Connection, advance: Advance) -> None:
+        try:
+            message = connection.recv()
+        except EOFError:
+            process = self.members[connection]
+            process.join()
+            raise ChildProcessError(
+                f"a worker died (exit code {process.exitcode}; -9 is often: out of memory); try fewer --workers"
+            ) from None
+        if isinstance(message, Exception):
+            raise message
+        if isinstance(message, int):
+            advance(message)
+        elif self.todo:
+            connection.send(self.todo.popleft())
+        else:
+            connection.close()
+            self.members.pop(connection).join()
+
+    def _dismiss(self) -> None:
+        """End whoever is still at work, and clear away what they were writing."""
+        if not self.members:
+            return
+        for connection, process in self.members.items():
+            process.terminate()
+            process.join()
+            connection.close()
+        self.members.clear()
+        remove_stale(self.job.root / "tmp")
+
+
+def _work(connection: Connection, job: Job) -> None:
+    """Be a worker: make the shards that come through the pipe. Send an int per episode and None per shard."""
+    try:
+        while True:
+            what = connection.recv()
+            try:
+                make_shard(job, what, connection.send)
+            except (EOFError, BrokenPipeError, ConnectionResetError):
+                raise
+            except (OSError, ValueError) as error:
+                connection.send(error)
+            except Exception:
+                connection.send(RuntimeError(f"while making shard {what.name}:\n{traceback.format_exc()}"))
+            else:
+                connection.send(None)
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        return  # nobody wants more, or the collector is gone

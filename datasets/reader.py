@@ -1,0 +1,134 @@
+"""Reading a data set: windows and whole episodes, as numpy arrays. Safe under threads, fork and spawn."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from .episode import ArraySpec, Episode, core_arrays
+from .info import DatasetInfo
+from .shard import Shard, SmallArrays, committed
+
+OPENERS = 8  # threads that open shards: on a cold or a network disk most of the time is waiting
+
+
+class EpisodeDataset:
+    """The episodes of the data set at `path` that are there by now. Reading never writes, and holds no file open.
+
+    Attributes:
+        info: what `dataset.json` says.
+        indices: (E) int64, the episodes present, ascending.
+        lengths: (E) int64, their numbers of steps, in the same order.
+
+    Raises:
+        DatasetError: naming the shard and the file, if one is missing, has the wrong size, or is damaged. What is too
+            big to check at once is checked when it is read: a wrong frame is never returned.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self.info = DatasetInfo.read(self.path)
+        folders = [place.folder for place in committed(self.path, self.info)]
+        with ThreadPoolExecutor(OPENERS) as pool:
+            self._shards = list(pool.map(partial(Shard, info=self.info, cache=SmallArrays()), folders))
+        self._firsts = np.array([shard.range.first for shard in self._shards], np.int64)
+        empty = [np.empty(0, np.int64)]
+        self.indices = np.concatenate(empty + [np.arange(*shard.range) for shard in self._shards])
+        self.lengths = np.concatenate(empty + [shard.lengths for shard in self._shards])
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def split(self, name: str) -> np.ndarray:
+        """Return the present episodes of a split: "train", "validation", "test" or "all".
+
+        Raises:
+            ValueError: if there is no such split.
+        """
+        return self.info.splits.select(name, self.indices)
+
+    def length(self, episode: int) -> int:
+        """Return the number of steps of an episode."""
+        shard = self._shard(episode)
+        return int(shard.lengths[episode - shard.range.first])
+
+    def disk_bytes(self) -> int:
+        """Return the size of the shards' files, in bytes."""
+        return sum(record.size for shard in self._shards for record in shard.manifest.files.values())
+
+    def read(
+        self, name: str, episode: int, start: int = 0, stop: int | None = None, out: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Return steps `start` to `stop` (exclusive; None: the end) of one array of an episode.
+
+        Args:
+            name: of the array: "image", "action", ...; one with a value per step.
+            episode: its index.
+            start: first step.
+            stop: the step after the last.
+            out: (stop-start ...) where to put them, C-contiguous; whole chunks are decoded right into it.
+
+        Raises:
+            ValueError: if there is no such array, episode or step, or `out` does not fit.
+            DatasetError: if the data are damaged.
+        """
+        spec = self._spec(name, per_step=True)
+        shard = self._shard(episode)
+        length = self.length(episode)
+        stop = length if stop is None else stop
+        if not 0 <= start <= stop <= length:
+            raise ValueError(f"steps {start} to {stop} are not in episode {episode}, which has {length}")
+        shape = (stop - start, *spec.shape)
+        if out is None:
+            out = np.empty(shape, spec.dtype)
+        elif out.shape != shape or out.dtype != spec.dtype or not out.flags.c_contiguous:
+            raise ValueError(f"`out` is {out.dtype} {out.shape}, not a contiguous {spec.dtype} {shape}")
+        if start < stop:
+            shard.read(name, episode, start, stop, out)
+        return out
+
+    def value(self, name: str, episode: int) -> np.ndarray:
+        """Return an array that has one value for the whole episode: "context", "seed", "maze_layout", ...
+
+        Raises:
+            ValueError: if there is no such array or episode.
+            DatasetError: if the data are damaged.
+        """
+        self._spec(name, per_step=False)
+        return self._shard(episode).value(name, episode).copy()
+
+    def episode(self, episode: int) -> Episode:
+        """Return a whole episode with all its arrays.
+
+        Raises:
+            ValueError: if it is not there.
+            DatasetError: if the data are damaged.
+        """
+        found = {
+            name: self.read(name, episode) if spec.per_step else self.value(name, episode)
+            for name, spec in self.info.arrays.items()
+        }
+        core = core_arrays((), 0)
+        scalars = {name: int(found[name]) for name, spec in core.items() if not spec.per_step}
+        arrays = {name: found[name] for name, spec in core.items() if spec.per_step}
+        extras = {name: value for name, value in found.items() if name not in core}
+        return Episode(**arrays, **scalars, extras=extras)  # type: ignore[arg-type]
+
+    def _spec(self, name: str, per_step: bool) -> ArraySpec:
+        names = [key for key, spec in self.info.arrays.items() if spec.per_step == per_step]
+        if name not in names:
+            kind = "a value per step" if per_step else "one value an episode"
+            raise ValueError(f"there is no array {name!r} with {kind}; there are {', '.join(names)}")
+        return self.info.arrays[name]
+
+    def _shard(self, episode: int) -> Shard:
+        place = int(np.searchsorted(self._firsts, episode, side="right")) - 1
+        if place < 0 or episode >= self._shards[place].range.stop:
+            raise ValueError(
+                f"episode {episode} is not in {self.path}, which holds {len(self)} of {self.info.episodes}"
+            )
+        return self._shards[place]

@@ -1,0 +1,140 @@
+"""One committed shard, opened for reading."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numcodecs.zstd import Zstd
+
+from .chunked import ChunkedReader, data_file
+from .files import DatasetError
+from .info import DatasetInfo, ShardRange
+from .manifest import MANIFEST, Manifest, check_file
+
+CACHE_BYTES = 64e6  # of decoded small arrays, per data set and process
+_NAME = re.compile(r"(\d{6,})-(\d{6,})")
+
+
+class Place(NamedTuple):
+    """A committed shard's folder and what its name promises."""
+
+    range: ShardRange
+    folder: Path
+
+
+class SmallArrays:
+    """Decoded small arrays, the latest used of them; threads may share it, and it travels empty to other processes."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[tuple[str, str], np.ndarray] = OrderedDict()
+        self._bytes = 0
+
+    def __reduce__(self) -> tuple[type[SmallArrays], tuple[()]]:
+        return SmallArrays, ()
+
+    def get(self, key: tuple[str, str]) -> np.ndarray | None:
+        """Return what is kept under (shard, array)."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+            return self._kept.get(key)
+
+    def put(self, key: tuple[str, str], values: np.ndarray) -> None:
+        """Keep an array, and drop the longest unused ones beyond the limit."""
+        with self._lock:
+            if key in self._kept:
+                return
+            self._kept[key] = values
+            self._bytes += values.nbytes
+            while self._bytes > CACHE_BYTES and len(self._kept) > 1:
+                self._bytes -= self._kept.popitem(last=False)[1].nbytes
+
+
+class Shard:
+    """Reads the episodes of one shard. Opening checks every size and all small files.
+
+    Raises:
+        DatasetError: naming the shard and the file, if anything is missing, has the wrong size, or is damaged.
+    """
+
+    def __init__(self, folder: Path, info: DatasetInfo, cache: SmallArrays) -> None:
+        self.folder, self.info, self.cache = folder, info, cache
+        self.manifest = Manifest.read(folder)
+        self.range = self.manifest.range
+        if self.manifest.fingerprint != info.fingerprint:
+            raise DatasetError(f"{folder}: {MANIFEST} is of another data set, with other settings")
+        for name, record in self.manifest.files.items():
+            check_file(folder, name, record, thorough=False)
+        self.lengths = np.array(self.manifest.lengths, np.int64)
+        padded = info.padded(self.lengths)
+        self.offsets = np.cumsum(padded) - padded
+        self.steps = int(padded.sum())  # of the flat time axis
+        self.big = {
+            name: ChunkedReader(folder, name, spec, info.chunk, self.steps)
+            for name, spec in info.arrays.items()
+            if info.is_chunked(name)
+        }
+
+    def read(self, name: str, episode: int, start: int, stop: int, out: np.ndarray) -> None:
+        """Copy steps `start` to `stop` of an episode (counted from the data set's first) into `out`."""
+        row = episode - self.range.first
+        offset = int(self.offsets[row])
+        if name in self.big:
+            self.big[name].read(offset + start, offset + stop, out)
+        else:
+            out[...] = self.small(name)[offset + start : offset + stop]
+
+    def value(self, name: str, episode: int) -> np.ndarray:
+        """Return the value that an array has for a whole episode."""
+        return self.small(name)[episode - self.range.first]
+
+    def small(self, name: str) -> np.ndarray:
+        """Return a small array of all the shard's episodes, read-only."""
+        key = (str(self.folder), name)
+        values = self.cache.get(key)
+        if values is None:
+            values = self._decode(name)
+            self.cache.put(key, values)
+        return values
+
+    def _decode(self, name: str) -> np.ndarray:
+        spec = self.info.arrays[name]
+        file = f"{name}/{data_file(spec)}"
+        try:
+            raw = Zstd().decode((self.folder / file).read_bytes())
+        except FileNotFoundError:
+            raise DatasetError(f"{self.folder}: {file} is missing") from None
+        except RuntimeError as error:
+            raise DatasetError(f"{self.folder}: {file} is damaged: {error}") from None
+        rows = self.steps if spec.per_step else len(self.lengths)
+        return np.frombuffer(raw, np.dtype(spec.dtype).newbyteorder("<")).reshape(rows, *spec.shape)
+
+
+def committed(root: Path, info: DatasetInfo) -> list[Place]:
+    """List the shards of a data set in order, without opening them; what a larger shard covers is left out.
+
+    Raises:
+        DatasetError: if a folder's name cannot be of this data set.
+    """
+    largest: dict[int, Place] = {}
+    for place in everything(root):
+        first, stop = place.range
+        if first % info.episodes_per_shard or not 0 < stop - first <= info.episodes_per_shard:
+            raise DatasetError(
+                f"{place.folder} is no shard of this data set, whose shards hold {info.episodes_per_shard} episodes"
+            )
+        if first not in largest or largest[first].range.stop < stop:
+            largest[first] = place
+    return [largest[first] for first in sorted(largest)]
+
+
+def everything(root: Path) -> list[Place]:
+    """List every shard folder, also those that a larger one covers."""
+    matches: list[Any] = [(path, _NAME.fullmatch(path.name)) for path in (root / "shards").glob("*")]
+    return [Place(ShardRange(int(m[1]), int(m[2])), path) for path, m in matches if m]

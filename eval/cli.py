@@ -1,0 +1,181 @@
+"""The command `evaluate`: measure a checkpoint on episodes that it has not seen, and write the report."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import torch
+import tyro
+from accelerate import PartialState
+
+from ..datasets.reader import EpisodeDataset
+from ..provenance import provenance
+from ..worldmodels.checkpoint import load_model
+from .evaluation import Evaluation, evaluate
+from .losses import run_folder
+from .output import write
+from .table import as_text, tables
+from .trials import Layout, layout
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """Measure what a trained world model remembers.
+
+    The model is shown the context of each episode and imagines the query from its actions alone. Printed and written:
+    the squared error of what it imagined and of what it reconstructs, how often it tells the final reward right, and
+    the same figures for floors that remember nothing. In OUT: report.html (open this), results.json, curves.csv, PNGs.
+
+    Example: evaluate --checkpoint runs/first --data data/distracting_memory
+
+    On several processes: accelerate launch --multi_gpu -m longdream.eval.cli --checkpoint ... (same figures).
+    """
+
+    checkpoint: Path  # a run's folder (its best checkpoint is taken) or one checkpoint's folder
+    data: Path  # a data set's folder, from `collect`
+    out: Path | None = None  # where to write; by default the run's folder / evaluation-SPLIT; files there are replaced
+    episodes: int | None = None  # how many of the split, from its first on; by default all
+    split: str = "test"  # train, validation or test
+    seed: int = 0  # of the model's draws; each episode has its own, so batch size and processes do not matter
+    batch_size: int = 8  # episodes at once on each process: lower it if memory runs out
+    device: str = "auto"  # auto (a GPU where there is one), cpu, cuda, cuda:1
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command; a user's mistake is one line on stderr and exit code 2."""
+    config = tyro.cli(EvaluateConfig, prog="evaluate", args=arguments)
+    try:
+        run(config)
+    except torch.OutOfMemoryError:
+        fail(f"the GPU's memory is too small for --batch-size {config.batch_size}; give a smaller one")
+    except (ValueError, OSError) as error:
+        fail(str(error))
+    finally:
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+
+
+def fail(message: str) -> NoReturn:
+    """Say what is wrong in one line and exit with status 2."""
+    print(f"evaluate: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(2)
+
+
+def run(config: EvaluateConfig) -> Evaluation:
+    """Evaluate as `config` says and write the files.
+
+    Raises:
+        ValueError: the checkpoint, the data, the split or a number does not fit.
+    """
+    source = EpisodeDataset(config.data)
+    indices = chosen_episodes(source.split(config.split), config)
+    state, device = processes(config.device)
+    loaded = load_model(config.checkpoint, device=str(device))
+    check_fit(loaded.config, layout(source.episode(indices[0])))
+    out = config.out or run_folder(loaded.path) / f"evaluation-{config.split}"
+    if state.is_main_process:
+        out.mkdir(parents=True, exist_ok=True)  # what cannot be written is to be known before the work
+    evaluation = evaluate(
+        loaded.model,
+        source,
+        indices,
+        seed=config.seed,
+        batch_size=config.batch_size,
+        device=device,
+        progress=True,
+    )
+    if state.is_main_process:
+        settings = {
+            "split": config.split,
+            "episodes": len(indices),
+            "seed": config.seed,
+            "batch_size": config.batch_size,
+            "device": str(device),
+            "processes": state.num_processes,
+        }
+        origin = {"checkpoint": str(loaded.path), "config": loaded.config, "settings": settings}
+        write(evaluation, provenance(config.data) | origin, out)
+        print("\n\n".join(as_text(table) for table in tables(evaluation)))
+        print(f"\n{out / 'report.html'}")
+    state.wait_for_everyone()
+    return evaluation
+
+
+def chosen_episodes(split: np.ndarray, config: EvaluateConfig) -> list[int]:
+    """Return the episodes that are evaluated: the first `config.episodes` of the split.
+
+    Raises:
+        ValueError: the split is empty, or holds fewer.
+    """
+    if not len(split):
+        raise ValueError(
+            f"the {config.split} split of {config.data} is empty; collect more episodes or take another --split"
+        )
+    count = len(split) if config.episodes is None else config.episodes
+    if not 1 <= count <= len(split):
+        raise ValueError(f"--episodes {count}: the {config.split} split of {config.data} has 1 to {len(split)} to give")
+    return [int(index) for index in split[:count]]
+
+
+def processes(device: str) -> tuple[PartialState, torch.device]:
+    """Join the other processes, if this one was launched among several, and return the device to work on.
+
+    Raises:
+        ValueError: there is no such device, or the launcher's processes did not find each other.
+    """
+    wanted = chosen_device(device)
+    state = PartialState(cpu=wanted.type == "cpu")
+    launched = int(os.environ.get("WORLD_SIZE", "1"))
+    if state.num_processes != launched:
+        raise ValueError(
+            f"{launched} processes were launched but {state.num_processes} joined; launch with torch.distributed.run"
+        )
+    return state, state.device if wanted.type == "cuda" and wanted.index is None else wanted
+
+
+def chosen_device(name: str) -> torch.device:
+    """Return the device that `name` means: cpu, cuda (each process its own), cuda:N, or auto.
+
+    Raises:
+        ValueError: this machine has none of that name.
+    """
+    gpus = torch.cuda.device_count()
+    if name == "auto":
+        return torch.device("cuda" if gpus else "cpu")
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
+        raise ValueError(f"there is no device {name!r}; give auto, cpu, cuda or cuda:N")
+    found = torch.device(name)
+    if found.type == "cuda" and (found.index or 0) >= gpus:
+        raise ValueError(f"--device {name}: this machine has {gpus} GPUs that torch can use; take --device cpu")
+    return found
+
+
+def check_fit(config: dict[str, Any], layout: Layout) -> None:
+    """Refuse data of another kind than the checkpoint's configuration speaks of, as far as it does.
+
+    Raises:
+        ValueError: the images or the actions are of another size.
+    """
+    model = config.get("world_model", {})
+    cnn = model.get("cnn", {})
+    height, width, channels = layout.image
+    pairs = {
+        "image height": (cnn.get("size"), height),
+        "image width": (cnn.get("size"), width),
+        "number of channels": (cnn.get("channels"), channels),
+        "number of actions": (model.get("actions"), layout.actions),
+    }
+    for what, (told, found) in pairs.items():
+        if told is not None and told != found:
+            raise ValueError(f"the model was made for the {what} {told}, the data have {found}; give data of its kind")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""The loader: the sampler's batches in its order, whatever the threads do; errors and threads do not get lost."""
+
+import itertools
+import threading
+
+import numpy as np
+import pytest
+import torch
+from longdream.datasets.files import DatasetError
+from longdream.datasets.loader import Loader, read_batch
+from longdream.datasets.reader import EpisodeDataset
+from longdream.datasets.samplers import WholeTrajectories
+from longdream.tests.datasets.dataset_toys import toy_episode, write_toy
+
+LENGTH = 25
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("loader") / "toy"
+    write_toy(root, 10, LENGTH)
+    return root
+
+
+@pytest.fixture
+def dataset(root):
+    return EpisodeDataset(root)
+
+
+def test_a_batch_is_its_episodes_side_by_side(dataset):
+    batch = read_batch(dataset, [7, 2])
+    for row, e in enumerate((7, 2)):
+        episode = toy_episode(e, LENGTH)
+        np.testing.assert_array_equal(batch.image[row].permute(0, 2, 3, 1).numpy(), episode.image)
+        np.testing.assert_array_equal(batch.action[row].numpy(), episode.action)
+        np.testing.assert_array_equal(batch.reward[row].numpy(), episode.reward)
+        np.testing.assert_array_equal(batch.cont[row].numpy(), 1 - episode.terminal)
+        np.testing.assert_array_equal(batch.first[row].numpy(), episode.is_first)
+    assert batch.image.shape == (2, LENGTH, 3, 20, 20)
+    assert [x.dtype for x in batch] == [torch.uint8, torch.float32, torch.float32, torch.float32, torch.bool]
+    assert (batch.action[:, 0] == 0).all()
+    assert batch.image.flatten(0, 1).is_contiguous(memory_format=torch.channels_last)  # decoded in place, no copy
+
+
+@pytest.mark.parametrize(("threads", "depth"), [(1, 1), (4, 6)])
+def test_order_is_the_samplers_from_any_step(dataset, threads, depth):
+    sampler = WholeTrajectories(dataset.split("train"), 3, seed=0)
+    with Loader(dataset, sampler, start_step=4, threads=threads, depth=depth) as loader:
+        batches = list(itertools.islice(loader, 6))  # kept, all at once: none is overwritten by a later one
+    for step, batch in enumerate(batches, 4):
+        wanted = read_batch(dataset, sampler.batch(step))
+        for ours, theirs in zip(batch, wanted, strict=True):
+            assert torch.equal(ours, theirs)
+
+
+def test_threads_end_with_the_loader(dataset):
+    def loaders():
+        return [thread for thread in threading.enumerate() if thread.name.startswith("loader")]
+
+    with Loader(dataset, WholeTrajectories(dataset.indices, 2, seed=0)) as loader:
+        next(loader)
+        assert loaders()
+    assert not loaders()
+
+    def fail():
+        with Loader(dataset, WholeTrajectories(dataset.indices, 2, seed=0)) as loader:
+            next(loader)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert not loaders()
+
+
+def test_damage_surfaces_in_the_consumer_for_its_batch(tmp_path):
+    write_toy(tmp_path, 10, LENGTH)
+    dataset = EpisodeDataset(tmp_path)
+    path = tmp_path / "shards/000008-000010/image/c/0/0/0/0"
+    data = bytearray(path.read_bytes())
+    data[50] ^= 1
+    path.write_bytes(data)
+    sampler = WholeTrajectories(dataset.indices, 1, seed=0)
+    with Loader(dataset, sampler) as loader:
+        for step in range(10):
+            if sampler.batch(step)[0] == 8:
+                with pytest.raises(DatasetError, match=r"000008-000010: image/c/0/0/0/0 is damaged in chunk 0"):
+                    next(loader)
+            else:
+                assert len(next(loader).image) == 1
+
+
+def test_lengths_that_differ_are_named(tmp_path):
+    write_toy(tmp_path, 4)
+    dataset = EpisodeDataset(tmp_path)
+    with pytest.raises(ValueError, match="episode 0 has 21 steps, episode 1 has 28"):
+        Loader(dataset, WholeTrajectories(dataset.indices, 2, seed=0))
+
+
+def test_wrong_arguments(dataset):
+    with pytest.raises(ValueError, match="threads and depth"):
+        Loader(dataset, WholeTrajectories(dataset.indices, 2, seed=0), threads=0)

@@ -1,0 +1,95 @@
+"""The words follow the numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from longdream.eval.evaluation import Evaluation, evaluate
+from longdream.eval.findings import Verdict, findings, imagining, number, percent, seeing, telling_reward
+from longdream.eval.metrics import Accuracy
+from longdream.tests.eval.eval_stubs import Blend, CopyLast, FrameModel, MeanContext, MemorySource, Truth
+
+
+def evaluated(model: FrameModel, source: MemorySource) -> Evaluation:
+    return evaluate(model, source, source.indices)
+
+
+def test_a_good_model_is_said_to_have_learned() -> None:
+    source = MemorySource(20)
+    found = {f.topic: f for f in findings(evaluated(Truth(source.episodes), source))}
+    assert {f.verdict for f in found.values()} == {Verdict.LEARNED}
+    assert "ahead of both floors at every imagined step" in found["Imagining"].text
+    assert "100 %" in found["Remembering the reward"].text
+
+
+@pytest.mark.parametrize("model", [CopyLast, MeanContext])
+def test_a_floor_is_said_to_have_learned_nothing(model: type[FrameModel]) -> None:
+    found = {f.topic: f for f in findings(evaluated(model(), MemorySource(20)))}
+    assert found["Imagining"].verdict is Verdict.NOT
+    assert "no imagined step" in found["Imagining"].text
+    assert found["Remembering the reward"].verdict is Verdict.NOT
+    assert found["Seeing"].verdict is Verdict.LEARNED
+    assert found["Telling the reward from what it sees"].verdict is Verdict.LEARNED
+
+
+def test_the_step_is_named_from_which_imagination_is_worse_than_the_floor() -> None:
+    source = MemorySource(8, query=10)
+    share = [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 4.0, 4.0, 4.0, 4.0]  # perfect for six steps, then far worse than copying
+    found = imagining(evaluated(Blend(source.episodes, share), source))
+    assert "ahead of both floors at 6 of 10 imagined steps; from step 7 on it is never ahead again" in found.text
+    assert found.verdict is Verdict.NOT
+    assert "worse than remembering nothing at all" in found.text
+
+
+def test_better_than_the_floor_on_the_whole_but_not_to_the_end_is_learned_in_part() -> None:
+    source = MemorySource(8, query=10)
+    found = imagining(evaluated(Blend(source.episodes, [0.0] * 8 + [1.5] * 2), source))
+    assert found.verdict is Verdict.PARTLY
+    assert "from step 9 on" in found.text
+
+
+def test_one_episode_tells_nothing_about_luck() -> None:
+    source = MemorySource(1)
+    assert imagining(evaluated(Truth(source.episodes), source)).verdict is Verdict.OPEN
+
+
+def test_a_model_that_does_not_see_is_said_not_to() -> None:
+    class Blind(CopyLast):
+        def observe(self, batch, state=None, generators=None):
+            return super().observe(batch._replace(image=255 - batch.image), state)
+
+    found = seeing(evaluated(Blind(), MemorySource(5)))
+    assert found.verdict is Verdict.NOT
+    assert "says nothing about memory" in found.text
+
+
+def test_frames_that_never_change_tell_nothing() -> None:
+    source = MemorySource(3)
+    source.episodes = [dataclasses.replace(e, image=np.repeat(e.image[:1], len(e), 0)) for e in source.episodes]
+    found = evaluated(CopyLast(), source)
+    assert seeing(found).verdict is Verdict.OPEN
+    assert imagining(found).verdict is Verdict.NOT
+
+
+@pytest.mark.parametrize(
+    ("counts", "verdict"),
+    [
+        (Accuracy(50, 0, 0, 50), Verdict.LEARNED),
+        (Accuracy(40, 10, 12, 38), Verdict.PARTLY),
+        (Accuracy(27, 23, 24, 26), Verdict.NOT),  # 53 %: a coin does as well
+        (Accuracy(90, 0, 10, 0), Verdict.NOT),  # 90 %, but so has the majority class
+        (Accuracy(2, 0, 0, 1), Verdict.NOT),  # all right, of three
+        (Accuracy(100, 0, 0, 0), Verdict.OPEN),
+    ],
+)
+def test_a_reward_counts_as_remembered_only_beyond_the_majority_class(counts: Accuracy, verdict: Verdict) -> None:
+    found = telling_reward("reward", counts)
+    assert found.verdict is verdict
+    assert percent(counts.interval.value) in found.text
+
+
+def test_figures_are_short() -> None:
+    assert [number(x) for x in (0.012345, 43.97, 12345.6)] == ["0.0123", "44", "12,346"]
+    assert [percent(x) for x in (1, 0.5, 0.9996, 0.123)] == ["100 %", "50 %", "100 %", "12.3 %"]

@@ -1,0 +1,149 @@
+"""The contract that every backbone passes, in float32 and float64. A new backbone is one line in BACKBONES.
+
+Axes: B batch, T time, D width.
+"""
+
+import itertools
+
+import pytest
+import torch
+from longdream.worldmodels.backbones.s4 import S4Config, S4Stack
+from torch.utils._pytree import tree_flatten, tree_map
+
+WIDTH = 12
+BACKBONES = {
+    "s4-dplr": lambda: S4Stack(S4Config(blocks=2, width=WIDTH, mlp=24, state=8, kernel="dplr")),
+    "s4-s4d": lambda: S4Stack(S4Config(blocks=2, width=WIDTH, mlp=24, state=8, kernel="s4d")),
+    "s4-no-mlp": lambda: S4Stack(S4Config(blocks=1, width=WIDTH, mlp=0, state=8, kernel="dplr")),
+}
+TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-10}
+CASES = list(itertools.product(BACKBONES, TOLERANCE))
+B, T = 3, 83  # not a multiple of any block
+
+
+def relative(a, b):
+    return ((a - b).norm() / b.norm().clamp(min=1e-30)).item()
+
+
+def assert_close(a, b, tolerance):
+    for x, y in zip(tree_flatten(a)[0], tree_flatten(b)[0], strict=True):
+        assert x.shape == y.shape
+        assert relative(x, y) < tolerance
+
+
+@pytest.fixture(params=CASES, ids=lambda case: f"{case[0]}-{str(case[1])[6:]}")
+def case(request) -> tuple:
+    torch.manual_seed(0)
+    name, dtype = request.param
+    backbone = BACKBONES[name]().to(dtype)
+    g = torch.randn(B, T, WIDTH, dtype=dtype)
+    state = tree_map(torch.randn_like, backbone.initial(B))
+    return backbone, g, state, TOLERANCE[dtype]
+
+
+def no_reset(g):
+    return torch.zeros(g.shape[:2], dtype=torch.bool)
+
+
+def unroll(backbone, g, first, state):
+    """The slow reference: one step after the other, the rows that start anew taken from the initial state."""
+    cache, outputs = backbone.step_cache(), []
+    initial = backbone.initial(len(g))
+    for t in range(g.shape[1]):
+        state = tree_map(
+            lambda s, i, t=t: torch.where(first[:, t].reshape(-1, *[1] * (s.dim() - 1)), i, s), state, initial
+        )
+        h, state = backbone.step(g[:, t], state, cache)
+        outputs.append(h)
+    return torch.stack(outputs, 1), state
+
+
+def test_forward_is_repeated_step(case):
+    backbone, g, state, tolerance = case
+    assert_close(backbone(g, no_reset(g), state), unroll(backbone, g, no_reset(g), state), tolerance)
+
+
+def test_one_step_through_forward_is_step(case):
+    backbone, g, state, tolerance = case
+    whole, _ = backbone(g, no_reset(g), state)
+    outputs = []
+    for t in range(T):
+        h, state = backbone(g[:, t : t + 1], no_reset(g)[:, :1], state)
+        outputs.append(h)
+    assert_close(torch.cat(outputs, 1), whole, tolerance)
+
+
+@pytest.mark.parametrize("split", [1, 32, 50, T - 1])
+def test_chunks_with_carried_state_are_the_whole(case, split):
+    backbone, g, state, tolerance = case
+    first = no_reset(g)
+    first[1, 40] = True
+    early, carried = backbone(g[:, :split], first[:, :split], state)
+    late, last = backbone(g[:, split:], first[:, split:], carried)
+    assert_close((torch.cat([early, late], 1), last), backbone(g, first, state), tolerance)
+
+
+def test_no_state_is_the_initial_state(case):
+    backbone, g, _, tolerance = case
+    assert_close(backbone(g, no_reset(g), None), backbone(g, no_reset(g), backbone.initial(B)), tolerance)
+
+
+@pytest.mark.parametrize("resets", [[0], [45], [31, 33], [T - 1], [0, 1, 40, T - 1]], ids=str)
+def test_a_reset_is_a_fresh_start(case, resets):
+    backbone, g, state, tolerance = case
+    first = no_reset(g)
+    first[1, resets] = True  # one row; the others go on
+    h, last = backbone(g, first, state)
+    assert_close((h, last), unroll(backbone, g, first, state), tolerance)
+    start = resets[-1]
+    fresh, fresh_last = backbone(g[1:2, start:], no_reset(g)[1:2, start:], None)
+    assert_close(h[1:2, start:], fresh, tolerance)
+    assert_close(tree_map(lambda s: s[1:2], last), fresh_last, tolerance)
+
+
+def test_gradients_are_those_of_the_unrolled_steps(case):
+    backbone, g, state, tolerance = case
+    first = no_reset(g)
+    first[0, 20] = True
+    weight = torch.randn_like(g)
+
+    def gradients(run):
+        inputs = [g.clone().requires_grad_(), *[s.clone().requires_grad_() for s in tree_flatten(state)[0]]]
+        start = torch.utils._pytree.tree_unflatten(inputs[1:], tree_flatten(state)[1])
+        h, last = run(inputs[0], first, start)
+        total = (h * weight).sum() + sum(s.square().sum() for s in tree_flatten(last)[0])
+        return torch.autograd.grad(total, [*inputs, *backbone.parameters()])
+
+    fast = gradients(backbone)
+    slow = gradients(lambda *x: unroll(backbone, *x))
+    for a, b in zip(fast, slow, strict=True):
+        assert relative(a, b) < 20 * tolerance  # a gradient sums over B x T products
+
+
+def test_forward_leaves_every_parameter_alone(case):
+    backbone, g, state, _ = case
+    before = {name: p.detach().clone() for name, p in backbone.state_dict().items()}
+    for length in (5, T, 40):
+        backbone(g[:, :length], no_reset(g)[:, :length], state)
+    assert all(torch.equal(p, before[name]) for name, p in backbone.state_dict().items())
+
+
+def test_the_future_has_no_influence(case):
+    backbone, g, state, _ = case
+    cut = 41
+    changed = g.clone()
+    changed[:, cut:] += torch.randn_like(changed[:, cut:])  # not a shift: a norm would take it out
+    before, _ = backbone(g, no_reset(g), state)
+    after, _ = backbone(changed, no_reset(g), state)
+    bound = 1e-12 if g.dtype == torch.float64 else 1e-5  # FFT round-off
+    assert relative(after[:, :cut], before[:, :cut]) < bound
+    assert relative(after[:, cut:], before[:, cut:]) > 1e-3
+
+
+def test_state_size_is_what_is_carried(case):
+    backbone, *_ = case
+    assert backbone.state_size == sum(s[0].numel() for s in tree_flatten(backbone.initial(2))[0])
+
+
+def test_paper_state_size():
+    assert S4Stack(S4Config()).state_size == 393_216  # reals a step

@@ -1,0 +1,220 @@
+"""The trainer on a toy data set: it learns, resumes to the bit, stops cleanly, and runs as two processes."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from longdream.datasets.reader import EpisodeDataset
+from longdream.worldmodels import trainer
+from longdream.worldmodels.checkpoint import latest, load_model
+from longdream.worldmodels.presets import PRESETS
+
+ROOT = Path(trainer.__file__).resolve().parents[1]
+SMALL = [
+    "--world-model.cnn.stages=2",
+    "--world-model.cnn.multiplier=4",
+    "--world-model.latent.variables=4",
+    "--world-model.latent.classes=4",
+    "--world-model.units=16",
+    "--world-model.backbone.blocks=1",
+    "--world-model.backbone.width=16",
+    "--world-model.backbone.mlp=16",
+    "--world-model.backbone.state=8",
+    "--world-model.loss.reward=1",
+    "--batch-size=4",
+    "--optim.warmup=5",
+    "--cpu-threads=1",
+    "--device=cpu",
+    "--log-every=1",
+]
+
+
+def arguments(data, out, *more):
+    return ["--data", str(data), "--model", "s4wm-tiny", "--out", str(out), *SMALL, *more]
+
+
+def metrics(out, kind="train"):
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    timing = ("frames_per_second", "peak_memory_gb")
+    return [{k: v for k, v in line.items() if k not in timing} for line in lines if line["kind"] == kind]
+
+
+def train(data, out, *more):
+    return trainer.run(arguments(data, out, *more))
+
+
+def launch(data, out, *more, processes=1):
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
+    command = command if processes > 1 else [sys.executable]
+    environment = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [*command, str(ROOT / "train_wm.py"), *arguments(data, out, *more)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment,
+    )
+
+
+def finish(process, status=0, timeout=180):
+    output, _ = process.communicate(timeout=timeout)
+    assert process.returncode == status, output
+    return output
+
+
+def mean_picture_error(data):
+    """The floor: squared error of the best constant picture on the validation episodes."""
+    dataset = EpisodeDataset(data)
+    images = np.stack([dataset.read("image", e)[1:] for e in dataset.split("validation")]) / 255
+    return ((images - images.mean((0, 1))) ** 2).sum((2, 3, 4)).mean()
+
+
+def test_it_learns_below_the_floor_of_a_constant_picture(toy_data, tmp_path):
+    out = tmp_path / "run"
+    assert train(toy_data, out, "--steps=400", "--validate-every=100", "--optim.lr=3e-3") == 0
+    validation = metrics(out, "validation")
+    assert [line["step"] for line in validation] == [100, 200, 300, 400]
+    assert validation[-1]["image"] < 0.5 * mean_picture_error(toy_data)
+    loaded = load_model(out)
+    best = min(validation, key=lambda line: line["loss"])
+    assert loaded.config["step"] == best["step"]
+    assert loaded.path == out / "best"
+    assert not loaded.model.training
+
+
+def test_resuming_is_never_having_stopped(toy_data, tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    options = ["--steps=14", "--validate-every=4", "--save-every=5"]
+    train(toy_data, whole, *options)
+    process = launch(toy_data, killed, *options)
+    while latest(killed) is None:
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.01)
+    process.kill()  # the log may go on a little after the checkpoint
+    process.communicate()
+    assert trainer.run(["--out", str(killed), "--data", str(toy_data), "--resume"]) == 0
+    for kind in ("train", "validation"):
+        assert metrics(killed, kind) == metrics(whole, kind)
+    a, b = (load_model(latest(out)).model.state_dict() for out in (whole, killed))
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_says_how_to_go_on(toy_data, tmp_path, number):
+    out = tmp_path / "run"
+    process = launch(toy_data, out, "--steps=100000", "--save-every=100000", "--validate-every=100000")
+    while not (out / "metrics.jsonl").exists() or len(metrics(out)) < 3:
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.02)
+    process.send_signal(number)
+    output = finish(process, 128 + number)
+    assert "--resume" in output
+    assert "Traceback" not in output
+    saved = json.loads((latest(out) / "config.json").read_text())["step"]
+    assert saved == metrics(out)[-1]["step"]
+
+
+def test_two_processes_train_as_one(toy_data, tmp_path):
+    out, again = tmp_path / "run", tmp_path / "again"
+    options = ["--steps=8", "--validate-every=4", "--save-every=4"]
+    output = finish(launch(toy_data, out, *options, processes=2))
+    assert "on cpu x 2" in output
+    finish(launch(toy_data, again, *options, processes=2))
+    assert metrics(out) == metrics(again)
+    assert len(torch.load(latest(out) / "trainer.pt", weights_only=True)["generators"]) == 2
+    single = tmp_path / "single"
+    train(toy_data, single, *options)
+    # the same episodes and weights, other latents: close, not equal
+    for two, one in zip(metrics(out), metrics(single), strict=True):
+        assert two["image"] == pytest.approx(one["image"], rel=0.2)
+    for two, one in zip(metrics(out, "validation"), metrics(single, "validation"), strict=True):
+        assert two["loss"] == pytest.approx(one["loss"], rel=0.2)
+
+
+def test_two_processes_resume_to_the_bit(toy_data, tmp_path):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    options = ["--validate-every=100", "--save-every=3"]
+    finish(launch(toy_data, whole, "--steps=6", "--optim.schedule=constant", *options, processes=2))
+    finish(launch(toy_data, parts, "--steps=3", "--optim.schedule=constant", *options, processes=2))
+    finish(launch(toy_data, parts, "--steps=6", "--resume", processes=2))
+    assert metrics(parts) == metrics(whole)
+    with pytest.raises(ValueError, match="saved by 2 processes"):
+        train(toy_data, parts, "--steps=9", "--resume")
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(toy_data, tmp_path):
+    out = tmp_path / "run"
+    with pytest.raises(ValueError, match=r"not finite at step \d+ .*last good checkpoint is .*0000000[1-9]"):
+        train(toy_data, out, "--steps=500", "--save-every=1", "--optim.lr=1e30", "--optim.warmup=4")
+    assert all(torch.isfinite(p).all() for p in load_model(latest(out)).model.parameters())
+
+
+def test_wrong_input_is_one_line(toy_data, tmp_path, capsys, monkeypatch):
+    def refused(*argv):
+        monkeypatch.setattr(sys, "argv", ["train_wm.py", *argv])
+        with pytest.raises(SystemExit) as raised:
+            trainer.main()
+        assert raised.value.code == 2
+        error = capsys.readouterr().err
+        assert "Traceback" not in error
+        return error
+
+    def fails(*argv):
+        error = refused(*argv)
+        assert error.count("\n") == 1
+        return error
+
+    data, out = str(toy_data), tmp_path / "run"
+    assert "no model 's5'" in fails("--data", data, "--out", str(out), "--model", "s5")
+    assert "no preset for images of 8 pixels" in fails("--data", data, "--out", str(out), "--model", "s4wm")
+    assert "no folder" in fails("--data", str(tmp_path / "nothing"), "--out", str(out))
+    assert "no run to resume" in fails(*arguments(data, out, "--resume"))
+    assert "actions 5" in fails(*arguments(data, out, "--world-model.actions=5"))
+    assert "--steps must be 1" in refused(*arguments(data, out, "--steps=0"))
+    assert "multiple" in refused(*arguments(data, out, "--world-model.cnn.stages=4"))
+    assert not out.exists()
+    train(data, out, "--steps=1")
+    before = (out / "metrics.jsonl").read_bytes()
+    capsys.readouterr()
+    assert "add --resume" in fails(*arguments(data, out))
+    assert (out / "metrics.jsonl").read_bytes() == before
+
+
+def test_a_full_disk_is_said_before_anything_starts(toy_data, tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
+    with pytest.raises(ValueError, match="GB free"):
+        train(toy_data, tmp_path / "run", "--steps=1")
+
+
+def test_a_saved_config_can_start_another_run(toy_data, tmp_path):
+    train(toy_data, tmp_path / "a", "--steps=2", "--optim.lr=0.005")
+    config = str(tmp_path / "a" / "config.json")
+    trainer.run(["--config", config, "--data", str(toy_data), "--out", str(tmp_path / "b"), "--steps=1"])
+    saved = json.loads((tmp_path / "b" / "config.json").read_text())
+    assert saved["train"]["optim"]["lr"] == 0.005
+    assert saved["train"]["steps"] == 1
+    assert saved["provenance"]["data_hash"].startswith("sha256:")
+
+
+def test_damaged_weights_are_named(toy_data, tmp_path):
+    train(toy_data, tmp_path / "run", "--steps=1")
+    weights = tmp_path / "run" / "best" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-10])
+    with pytest.raises(ValueError, match=r"model\.safetensors does not fit"):
+        load_model(tmp_path / "run")
+    with pytest.raises(ValueError, match="holds no checkpoint"):
+        load_model(tmp_path)
+
+
+def test_the_paper_presets_steps_are_the_papers():
+    assert PRESETS["s4wm-2d"].steps == 100 * 8000 // 8  # epochs x training episodes / batch
+    assert PRESETS["s4wm-3d"].steps == pytest.approx(57 * 28_000 / 8, rel=0.01)

@@ -1,0 +1,207 @@
+"""The contract that every world model passes. A new family or backbone is one line in MODELS.
+
+Axes: B batch, T time, C context, A action.
+"""
+
+import dataclasses
+
+import pytest
+import torch
+from longdream.datasets.batch import Batch
+from longdream.worldmodels.backbones.s4 import S4Config
+from longdream.worldmodels.base import Latent
+from longdream.worldmodels.checkpoint import build
+from longdream.worldmodels.latents import LatentConfig
+from longdream.worldmodels.networks import CNNConfig
+from longdream.worldmodels.parallel import ParallelConfig
+from torch.utils._pytree import tree_flatten
+
+TINY = ParallelConfig(
+    actions=3,
+    cnn=CNNConfig(stages=2, multiplier=4, size=8),
+    latent=LatentConfig(variables=4, classes=5),
+    units=16,
+    head_layers=1,
+    backbone=S4Config(blocks=1, width=12, mlp=16, state=8, kernel="dplr"),
+)
+MODELS = {
+    "s4wm-dplr": TINY,
+    "s4wm-s4d": dataclasses.replace(TINY, backbone=dataclasses.replace(TINY.backbone, kernel="s4d")),
+}
+B, T, A = 3, 40, 3
+
+
+@pytest.fixture(params=MODELS)
+def model(request):
+    torch.manual_seed(0)
+    return build(MODELS[request.param]).double()
+
+
+def make_batch(length=T, seed=1):
+    g = torch.Generator().manual_seed(seed)
+    image = torch.randint(0, 256, (B, length, 8, 8, 3), generator=g, dtype=torch.uint8).permute(0, 1, 4, 2, 3)
+    action = torch.nn.functional.one_hot(torch.randint(0, A, (B, length), generator=g), A).float()
+    first = torch.zeros(B, length, dtype=torch.bool)
+    first[:, 0] = True
+    action[:, 0] = 0
+    reward = torch.rand(B, length, generator=g)
+    return Batch(image, action, reward, torch.ones(B, length), first)
+
+
+def rows(seed=0):
+    return [torch.Generator().manual_seed(seed + row) for row in range(B)]
+
+
+def close(a, b):
+    for x, y in zip(tree_flatten(a)[0], tree_flatten(b)[0], strict=True):
+        assert torch.allclose(x, y, atol=1e-9), (x - y).abs().max()
+
+
+def take(latent, index):
+    return Latent(*(x[:, index] for x in latent))
+
+
+def test_observing_in_pieces_is_observing_at_once(model):
+    batch = make_batch()
+    whole = model.observe(batch, None, rows())
+    generators = rows()
+    early = model.observe(batch.window(0, 17), None, generators)
+    late = model.observe(batch.window(17), early.state, generators)
+    close(torch.cat([early.latent.features, late.latent.features], 1), whole.latent.features)
+    close((torch.cat([early.prior, late.prior], 1), late.state), (whole.prior, whole.state))
+
+
+def test_observing_step_by_step_is_observing_at_once(model):
+    batch, generators, state, parts = make_batch(), rows(), None, []
+    for t in range(T):
+        beliefs = model.observe(batch.window(t, t + 1), state, generators)
+        state = beliefs.state
+        parts.append(beliefs.latent.features)
+    close(torch.cat(parts, 1), model.observe(batch, None, rows()).latent.features)
+
+
+def test_a_start_inside_the_sequence_forgets_everything_before(model):
+    batch = make_batch()
+    start = 23
+    batch.first[:, start] = True
+    whole = model.observe(batch, None, [*rows()])
+    generators = rows()
+    model.observe(batch.window(0, start), None, generators)  # only to draw the same latents afterwards
+    changed = batch.window(start)._replace(action=batch.action[:, start:].clone())
+    changed.action[:, 0] = 7.0  # the action at a start is not looked at
+    alone = model.observe(changed, None, generators)
+    close(take(whole.latent, slice(start, None)), alone.latent)
+    close(whole.state, alone.state)
+
+
+def test_imagining_is_the_parallel_pass_with_latents_from_the_prior(model):
+    """Algorithm 2 of S4WM: the context call yields everything up to step C, stepping makes C+1 and on."""
+    batch, context = make_batch(), 25
+    generators = rows()
+    beliefs = model.observe(batch.window(0, context), None, generators)
+    imagined, last = model.imagine(beliefs.state, batch.action[:, context:].double(), generators)
+    z = torch.cat([beliefs.latent.stoch, imagined.stoch], 1)
+    before = torch.cat([torch.zeros_like(z[:, :1]), z[:, :-1]], 1)
+    g = model.f_in(torch.cat([before.flatten(-2), batch.action.double()], -1))
+    h, state = model.backbone(g, batch.first, None)
+    close(imagined.deter, h[:, context:])
+    close(last.backbone, state)
+
+
+def test_imagination_follows_the_actions(model):
+    batch = make_batch()
+    state = model.observe(batch, None, rows()).state
+    actions = torch.eye(A).double()[None, :, :].expand(B, A, A)
+    ahead, _ = model.imagine(state, actions, rows(9))
+    other, _ = model.imagine(state, actions.roll(1, 1), rows(9))
+    assert not torch.allclose(ahead.deter[:, 0], other.deter[:, 0])
+
+
+def test_a_row_is_imagined_the_same_in_any_batch(model):
+    batch = make_batch()
+    state = model.observe(batch, None, rows()).state
+    together, _ = model.imagine(state, batch.action[:, :6].double(), rows(5))
+    one = Batch(*(x[1:2] for x in batch))
+    state = model.observe(one, None, rows()[1:2]).state
+    alone, _ = model.imagine(state, one.action[:, :6].double(), rows(5)[1:2])
+    close(alone, Latent(*(x[1:2] for x in together)))
+
+
+def test_the_loss_is_the_written_out_objective(model):
+    batch = make_batch()
+    torch.manual_seed(3)
+    loss = model(batch)
+    torch.manual_seed(3)
+    beliefs = model.observe(batch)
+    p, q = beliefs.prior.exp(), beliefs.post.exp()
+    prediction = model.predict(beliefs.latent)
+    total = 0.0
+    for b in range(B):
+        for t in range(1, T):  # nothing is counted where an episode starts
+            image = ((prediction.image[b, t] - batch.image[b, t] / 255) ** 2).sum()
+            kl = (q[b, t] * (q[b, t] / p[b, t]).log()).sum()
+            reward = model.reward.loss(beliefs.latent.features[b, t], batch.reward[b, t])
+            cont = -prediction.cont[b, t].log()
+            total = total + image + kl + reward + cont  # 0.8 and 0.2 add up in the value
+    assert loss.total.item() == pytest.approx(total.item() / (B * (T - 1)), rel=1e-6)
+    assert loss.terms["episode_sum"].item() == pytest.approx(total.item() / B, rel=1e-6)
+
+
+def test_the_kl_balance_holds_back_the_posterior(model):
+    """The encoder's gradient of the KL is a fifth of the unbalanced one, the prior's four fifths."""
+    batch = make_batch()
+
+    def gradient(parameter, prior, posterior):
+        model.config = dataclasses.replace(
+            model.config, loss=dataclasses.replace(model.config.loss, prior=prior, posterior=posterior)
+        )
+        torch.manual_seed(3)
+        return torch.autograd.grad(model(batch).total, parameter)[0]
+
+    for parameter, side in ((model.prior[-1].bias, "prior"), (model.posterior[-1].bias, "posterior")):
+        base = gradient(parameter, 0.0, 0.0)
+        whole = gradient(parameter, **{"prior": 0.0, "posterior": 0.0} | {side: 1.0}) - base
+        both = gradient(parameter, 0.8, 0.2) - base
+        other = gradient(parameter, **{"prior": 1.0, "posterior": 1.0} | {side: 0.0}) - base
+        share = 0.8 if side == "prior" else 0.2
+        if side == "prior":
+            close(other, torch.zeros_like(other))  # the posterior's term does not move the prior
+        close(both, share * whole + (1 - share) * other)
+
+
+def test_every_parameter_gets_a_gradient(model):
+    model(make_batch()).total.backward()
+    assert [name for name, p in model.named_parameters() if p.grad is None] == []
+
+
+def test_the_loss_state_is_detached_and_carries_on(model):
+    batch = make_batch()
+    torch.manual_seed(0)
+    loss = model(batch)
+    assert not any(s.requires_grad for s in tree_flatten(loss.state)[0])
+    follow = batch._replace(first=torch.zeros_like(batch.first))
+    torch.manual_seed(0)
+    carried = model(follow, loss.state).total
+    torch.manual_seed(0)
+    assert carried != model(follow, None).total
+
+
+def test_predicting_in_chunks_is_predicting_at_once(model, monkeypatch):
+    latent = model.observe(make_batch(), None, rows()).latent
+    whole = model.predict(latent)
+    monkeypatch.setattr("longdream.worldmodels.parallel.DECODE_CHUNK", 7)
+    close(model.predict(latent), whole)
+    assert whole.image.shape == (B, T, 3, 8, 8)
+
+
+def test_bfloat16_autocast_stays_close_to_float32():
+    torch.manual_seed(0)
+    model = build(TINY)
+    batch = make_batch()
+    torch.manual_seed(1)
+    exact = model(batch).total.item()
+    torch.manual_seed(1)
+    with torch.autocast("cpu", torch.bfloat16):
+        low = model(batch)
+    assert low.total.dtype == torch.float32
+    assert low.total.item() == pytest.approx(exact, rel=0.02)

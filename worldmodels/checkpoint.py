@@ -1,0 +1,136 @@
+"""Checkpoints: weights as safetensors beside their configuration as JSON; a run folder; loading with no training code.
+
+runs/x/config.json              the resolved training configuration and where it ran
+runs/x/metrics.jsonl            one JSON object a line
+runs/x/best/                    model.safetensors + config.json: the best validation loss so far
+runs/x/checkpoints/00001000/    the same, and trainer.pt + rng-*.pt, from which training goes on exactly
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from .base import WorldModel
+from .config import from_dict, to_dict
+from .parallel import ParallelConfig, ParallelWorldModel
+
+FORMAT = 1
+WEIGHTS, CONFIG, BEST, CHECKPOINTS = "model.safetensors", "config.json", "best", "checkpoints"
+# family name -> (configuration, model); a new family of world models is one line here
+FAMILIES: dict[str, tuple[type, type[WorldModel]]] = {"parallel": (ParallelConfig, ParallelWorldModel)}
+
+
+class LoadedModel(NamedTuple):
+    """A model read from disk, in evaluation mode."""
+
+    model: WorldModel
+    config: dict[str, Any]  # the checkpoint's config.json: "step", "world_model", "train", ...
+    path: Path  # the checkpoint folder it came from
+
+
+def build(config: Any) -> WorldModel:
+    """Return a new world model with the current torch seed's weights."""
+    for config_type, model_type in FAMILIES.values():
+        if type(config) is config_type:
+            return model_type(config)
+    raise ValueError(f"no world model is built from a {type(config).__name__}")
+
+
+def family_of(config: Any) -> str:
+    """Return the name under which a configuration's family is saved."""
+    return next(name for name, (config_type, _) in FAMILIES.items() if type(config) is config_type)
+
+
+@contextmanager
+def whole_folder(final: Path) -> Iterator[Path]:
+    """Write into a folder that appears under its final name only when it is whole; an older one is replaced."""
+    part = final.with_name(f".{final.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    yield part
+    for file in part.iterdir():
+        with file.open("rb") as handle:
+            os.fsync(handle.fileno())
+    old = final.with_name(f".{final.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if final.exists():
+        final.rename(old)
+    part.rename(final)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def save_model(folder: Path, model: WorldModel, config: dict[str, Any]) -> None:
+    """Write weights and configuration into an existing folder."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    save_file(tensors, folder / WEIGHTS)
+    (folder / CONFIG).write_text(json.dumps({"format": FORMAT, **config}, indent=2))
+
+
+def describe(world_model: Any, step: int, **more: Any) -> dict[str, Any]:
+    """Return what a checkpoint's config.json says."""
+    return {"family": family_of(world_model), "world_model": to_dict(world_model), "step": step, **more}
+
+
+def latest(run: Path) -> Path | None:
+    """Return the newest training checkpoint of a run folder, if there is one."""
+    folders = sorted(path for path in (run / CHECKPOINTS).glob("[0-9]*") if (path / WEIGHTS).exists())
+    return folders[-1] if folders else None
+
+
+def find(path: Path) -> Path:
+    """Return the checkpoint folder that `path` means: itself, or a run folder's best, else its newest.
+
+    Raises:
+        ValueError: there is no checkpoint.
+    """
+    if (path / WEIGHTS).exists():
+        return path
+    # `.best.old` is what a crash between the two renames of `whole_folder` leaves
+    for candidate in (path / BEST, path / f".{BEST}.old", latest(path)):
+        if candidate is not None and (candidate / WEIGHTS).exists():
+            return candidate
+    raise ValueError(f"{path} holds no checkpoint: neither {WEIGHTS} nor {BEST}/ nor {CHECKPOINTS}/ is there")
+
+
+def load_weights(model: WorldModel, folder: Path) -> None:
+    """Read the weights of a checkpoint folder into a model.
+
+    Raises:
+        ValueError: the file is damaged, or its weights are not this model's.
+    """
+    try:
+        model.load_state_dict(load_file(folder / WEIGHTS))
+    except (RuntimeError, SafetensorError) as error:
+        raise ValueError(f"{folder / WEIGHTS} does not fit its configuration: {error}") from error
+
+
+def load_model(path: str | Path, device: str | torch.device = "cpu") -> LoadedModel:
+    """Load a world model for evaluation.
+
+    Args:
+        path: a run folder (its best checkpoint is taken) or a checkpoint folder.
+        device: where the weights go.
+
+    Raises:
+        ValueError: there is no checkpoint, its format is newer, or weights and configuration do not fit.
+    """
+    folder = find(Path(path))
+    config = json.loads((folder / CONFIG).read_text())
+    if config.get("format", 0) > FORMAT:
+        raise ValueError(f"{folder} has checkpoint format {config['format']}; this version reads up to {FORMAT}")
+    if config["family"] not in FAMILIES:
+        raise ValueError(f"{folder} is of the family {config['family']!r}; known are {', '.join(FAMILIES)}")
+    config_type, model_type = FAMILIES[config["family"]]
+    model = model_type(from_dict(config_type, config["world_model"]))
+    load_weights(model, folder)
+    return LoadedModel(model.to(device).eval(), config, folder)

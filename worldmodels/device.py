@@ -1,0 +1,57 @@
+"""Where a training run computes: Accelerate's device, torch's threads, generators and memory."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+
+import psutil
+import torch
+from accelerate import Accelerator
+
+from .train_config import TrainConfig
+
+
+def make_accelerator(config: TrainConfig) -> Accelerator:
+    """Return the Accelerator of this process, on the device asked for, with torch's threads shared out.
+
+    Raises:
+        ValueError: cuda is asked for and there is none.
+    """
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("--device cuda: torch sees no CUDA device here")
+    on_cpu = config.device == "cpu" or not torch.cuda.is_available()
+    accelerator = Accelerator(
+        cpu=on_cpu,
+        mixed_precision=config.precision,
+        log_with=None if config.tracker == "none" else config.tracker,
+        project_dir=str(config.out),
+    )
+    if on_cpu:  # `accelerate launch` sets OMP_NUM_THREADS=1
+        local = int(os.environ.get("LOCAL_WORLD_SIZE", accelerator.num_processes))
+        cores = psutil.cpu_count(logical=False) or os.cpu_count() or 1
+        torch.set_num_threads(config.cpu_threads or max(1, cores // local))
+    return accelerator
+
+
+def generator_state(device: torch.device) -> dict[str, torch.Tensor]:
+    """Return the state of torch's generators that training draws from."""
+    state = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state(device)
+    return state
+
+
+def restore_generator(state: dict[str, torch.Tensor], device: torch.device) -> None:
+    """Undo `generator_state`."""
+    torch.set_rng_state(state["cpu"])
+    if device.type == "cuda" and "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"], device)
+
+
+def peak_memory(device: torch.device) -> float:
+    """Return the most memory that this process has held, in GB: of the GPU, or resident on a CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e9
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9

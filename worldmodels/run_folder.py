@@ -1,0 +1,43 @@
+"""The run folder: what must hold before it is used, and the record of where its figures come from."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..provenance import provenance
+from .config import to_dict
+from .train_config import RUN_CONFIG, TrainConfig
+
+
+def check_out(config: TrainConfig) -> None:
+    """Raise ValueError where --out holds a run that is not to be resumed."""
+    if (config.out / RUN_CONFIG).exists() and not config.resume:
+        raise ValueError(f"{config.out} holds a run already: add --resume to go on with it, or choose another --out")
+
+
+def check_disk(out: Path, parameters: int) -> None:
+    """Raise ValueError where the checkpoints would not fit: two with Adam's moments, two of the best weights."""
+    need = 4 * parameters * (2 * 3 + 2)
+    there = next(path for path in (out, *out.absolute().parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    if free < need:
+        raise ValueError(f"the checkpoints need {need / 1e9:.1f} GB, {there} has {free / 1e9:.1f} GB free")
+
+
+def record_run(config: TrainConfig) -> None:
+    """Write config.json: the configuration, where the run began, and where it was resumed."""
+    path = config.out / RUN_CONFIG
+    here = provenance(config.data)
+    record: dict[str, Any] = {"train": to_dict(replace(config, resume=False)), "provenance": here, "resumed": []}
+    if path.exists():
+        before = json.loads(path.read_text())
+        record |= {"provenance": before["provenance"], "resumed": [*before["resumed"], here]}
+        if before["provenance"]["data_hash"] != here["data_hash"]:
+            print(f"{config.data} has changed since the run began: episodes no longer come in the order they had")
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(record, indent=2))
+    part.rename(path)

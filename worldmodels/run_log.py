@@ -1,0 +1,32 @@
+"""metrics.jsonl: one JSON object a line, cut back to the checkpoint when a run is resumed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+
+class RunLog:
+    """Appends lines to a run's metrics.jsonl."""
+
+    def __init__(self, path: Path, last_step: int) -> None:
+        """Open `path`, dropping what a resumed run will do again: lines after `last_step`, or broken off mid-line."""
+        self.path = path
+        kept = [line for line in _lines(path) if line["step"] <= last_step]
+        part = path.with_suffix(".part")
+        part.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        part.rename(path)
+
+    def write(self, step: int, kind: str, values: dict[str, Any]) -> None:
+        """Append one line: kind is "train" or "validation"."""
+        with self.path.open("a") as handle:
+            handle.write(json.dumps({"step": step, "kind": kind, **values}) + "\n")
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    """Return the whole lines of the file; a line that was being written when the run was killed is left out."""
+    if not path.exists():
+        return []
+    text = path.read_text()
+    return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]

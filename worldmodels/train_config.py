@@ -1,0 +1,145 @@
+"""What can be said about a training run, and how it is put together from presets, files and flags."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import tyro
+
+from ..datasets.info import DatasetInfo
+from .config import from_dict
+from .parallel import ParallelConfig
+from .presets import PRESETS, OptimConfig, resolve
+
+DESCRIPTION = """Train a world model offline on a data set made by `collect`.
+
+    accelerate launch train_wm.py --data data/dm100 --model s4wm --out runs/dm100
+
+Every field below can be set; --model chooses their defaults. Ctrl-C saves and stops; the same command with --resume
+goes on exactly where the run was. Several processes: `accelerate launch --multi_gpu --num_processes N` (see README)."""
+RUN_CONFIG = "config.json"
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run."""
+
+    data: Path  # a data set folder made by `collect`
+    out: Path  # the run folder: config, metrics.jsonl, checkpoints
+    model: str = "s4wm"  # a preset (s4wm-2d), or a family (s4wm) completed by the image size
+    steps: int = 100_000  # optimiser steps
+    batch_size: int = 8  # whole trajectories a step, over all processes
+    seed: int = 0  # of weights, data order and latents
+    resume: bool = False  # go on with the run in --out
+    config: Path | None = None  # a config.json to start from instead of the preset; flags win
+    validate_every: int = 500  # steps between validations
+    validation_episodes: int = 128  # episodes of the validation split that are used, at most
+    save_every: int = 500  # steps between checkpoints from which a run can go on
+    log_every: int = 10  # steps between lines of metrics.jsonl; the host waits for the device only then
+    precision: Literal["no", "bf16"] = "no"  # bf16: autocast; SSM kernels, KL and losses stay in float32
+    device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: a GPU where there is one
+    cpu_threads: int = 0  # of torch, per process; 0: the cores shared out over the processes
+    loader_threads: int = 2  # that decode batches ahead
+    tracker: Literal["none", "tensorboard", "wandb", "trackio"] = "none"  # besides metrics.jsonl
+    world_model: ParallelConfig = field(default_factory=ParallelConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "validate_every", "validation_episodes", "save_every", "log_every"):
+            if isinstance(value := getattr(self, name), int) and value < 1:
+                raise ValueError(f"--{name.replace('_', '-')} must be 1 or more, not {value}")
+
+
+def fit_to_data(model: ParallelConfig, info: DatasetInfo) -> ParallelConfig:
+    """Return the preset's model with the number of actions and the image shape of a data set."""
+    height, width, channels = info.arrays["image"].shape
+    if height != width:
+        raise ValueError(f"images must be square, not {height} x {width} pixels")
+    cnn = dataclasses.replace(model.cnn, size=height, channels=channels)
+    return dataclasses.replace(model, actions=info.arrays["action"].shape[0], cnn=cnn)
+
+
+def check_fits(config: TrainConfig, info: DatasetInfo) -> None:
+    """Raise ValueError where the model's actions or image shape are not those of the data set."""
+    fitted = fit_to_data(config.world_model, info)
+    for name, ours, theirs in (
+        ("actions", config.world_model.actions, fitted.actions),
+        ("image size", config.world_model.cnn.size, fitted.cnn.size),
+        ("image channels", config.world_model.cnn.channels, fitted.cnn.channels),
+    ):
+        if ours != theirs:
+            raise ValueError(f"the model has {name} {ours}, the data set {config.data} has {theirs}")
+
+
+def read_run_config(path: Path) -> dict[str, Any]:
+    """Return the "train" part of a saved config.json as plain values.
+
+    Raises:
+        ValueError: there is no such file, or it is not a run's.
+    """
+    try:
+        return json.loads(path.read_text())["train"]
+    except FileNotFoundError:
+        raise ValueError(f"there is no {path}") from None
+    except (json.JSONDecodeError, KeyError, TypeError, OSError) as error:
+        raise ValueError(f"{path} is no training configuration: {error!r}") from None
+
+
+def _early(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read the few flags that decide the defaults of all others."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for flag in ("--data", "--out", "--config"):
+        parser.add_argument(flag, type=Path)
+    parser.add_argument("--model", default=TrainConfig.model)
+    parser.add_argument("--resume", action="store_true")
+    return parser.parse_known_args(arguments)[0]
+
+
+def _defaults(early: argparse.Namespace) -> TrainConfig:
+    """Return the configuration that flags then change: the run's own, a file's, or the preset's."""
+    if early.resume and early.out and not (early.out / RUN_CONFIG).exists():
+        raise ValueError(f"{early.out} holds no run to resume: leave --resume out to start one there")
+    saved = early.out / RUN_CONFIG if early.resume and early.out else early.config
+    if saved is not None:
+        values = read_run_config(saved)
+        if not early.resume:
+            values |= {"data": tyro.MISSING, "out": tyro.MISSING, "resume": False}
+        return from_dict(TrainConfig, values)
+    info = DatasetInfo.read(early.data) if early.data else None
+    name = resolve(early.model, info.arrays["image"].shape[0] if info else 40)
+    if info and name != early.model:
+        print(f"{early.model} is {name} for images of {info.arrays['image'].shape[0]} pixels")
+    preset = PRESETS[name]
+    return TrainConfig(
+        data=tyro.MISSING,
+        out=tyro.MISSING,
+        model=name,
+        steps=preset.steps,
+        batch_size=preset.batch_size,
+        world_model=fit_to_data(preset.model, info) if info else preset.model,
+        optim=preset.optim,
+    )
+
+
+def parse(arguments: Sequence[str]) -> TrainConfig:
+    """Return the run that the command line asks for.
+
+    Raises:
+        ValueError: an unknown model, a data set that cannot be read, a field out of range.
+    """
+    early = _early(arguments)
+    defaults = _defaults(early)
+    config = tyro.cli(
+        TrainConfig,
+        args=list(arguments),
+        default=defaults,
+        description=DESCRIPTION,
+        config=(tyro.conf.AvoidSubcommands,),
+    )
+    return dataclasses.replace(config, model=defaults.model)
