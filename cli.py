@@ -31,7 +31,8 @@ def main() -> None:
         return
     verb = arguments[0]
     if verb not in VERBS:
-        sys.exit(f"longdream: there is no verb {verb!r}; the verbs are {', '.join(VERBS)}")
+        print(f"longdream: there is no verb {verb!r}; the verbs are {', '.join(VERBS)}", file=sys.stderr)
+        sys.exit(2)
     module, function, _ = VERBS[verb]
     sys.argv = [f"longdream {verb}", *arguments[1:]]
     getattr(import_module(module), function)()

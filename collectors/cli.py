@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, make_dataclass
@@ -22,6 +21,7 @@ from ..datasets.files import DatasetError
 from ..datasets.info import DatasetInfo
 from ..datasets.shard import committed
 from ..datasets.splits import Splits
+from ..datasets.verify import cores
 from .catalogue import ENVIRONMENTS
 from .collect import collect, describe_dataset
 
@@ -147,7 +147,7 @@ def _run(parsed: Any, info: DatasetInfo) -> None:
     """Collect, and turn what can happen on the way into one line and an exit code."""
     try:
         with Bars() as bars:
-            collect(parsed.out, info, parsed.options, parsed.workers or _cores(), bars)
+            collect(parsed.out, info, parsed.options, parsed.workers or cores(), bars)
     except KeyboardInterrupt:
         _fail(f"stopped. {_present(parsed.out)}; the same command goes on from there", 130)
     except ValueError as error:
@@ -167,10 +167,6 @@ def _present(root: Path) -> str:
     except DatasetError:
         return f"{root} holds no episodes"
     return f"{root} holds {count:,} of {info.episodes:,} episodes"
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _fail(text: str, code: int) -> None:

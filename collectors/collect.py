@@ -15,7 +15,7 @@ from ..datasets.files import remove, remove_stale, scratch
 from ..datasets.info import DatasetInfo, ShardRange, episodes_per_shard
 from ..datasets.shard import Place, committed, everything
 from ..datasets.splits import Splits
-from ..datasets.verify import file_problems, threads
+from ..datasets.verify import cores, file_problems
 from .workers import Job, make_shards
 
 
@@ -122,7 +122,7 @@ def begin(root: Path, wanted: DatasetInfo) -> None:
 def set_damaged_aside(root: Path, info: DatasetInfo, progress: Progress) -> None:
     """Check the files of every shard that is there against their checksums, and move damaged shards away."""
     places = committed(root, info)
-    with ThreadPoolExecutor(threads()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         problems = pool.map(partial(file_problems, info=info), places)
         for done, (place, found) in enumerate(zip(places, problems, strict=True), 1):
             if found and place.folder.exists():  # else another collector has just replaced it

@@ -2,10 +2,10 @@
 
 To add one, say `maze`:
 
-1. `envs/maze.py`: a `gymnasium.Env` with an `rgb` uint8 (H W C) Box observation and a Discrete action space. It draws its
-   layout in `reset(seed=...)` from `self.np_random` and puts every side array that is to be stored into `info`, at `reset`
-   and at each `step`. Beside it a frozen dataclass `MazeOptions` (its fields become flags of `collect` and keyword
-   arguments of the class), `spec(options) -> EpisodeSpec` and `extras(options) -> {name: ArraySpec}`.
+1. `envs/maze.py`: a `gymnasium.Env` whose observation is a uint8 (H W C) Box and whose actions are Discrete. It draws
+   its layout in `reset(seed=...)` from `self.np_random`, and puts every side array that is to be stored into `info`, at
+   `reset` and at each `step`. Beside it a frozen dataclass `MazeOptions` (its fields become flags of `collect` and
+   keyword arguments of the class), `spec(options) -> EpisodeSpec` and `extras(options) -> {name: ArraySpec}`.
 2. `policies/maze.py`: a `Policy`, which yields actions.
 3. `registration.py`: one line, the class's gymnasium id. (Not for an id that gymnasium knows already.)
 4. `catalogue.py`: one line, an `Environment` under its name.
@@ -18,12 +18,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import gymnasium
 import numpy as np
 
 from ..datasets.episode import ArraySpec, Episode, EpisodeSpec
+
+
+class SplitRatio(NamedTuple):
+    """Episodes of every ten (or so) by purpose: 8/1/1 trains on numbers 0 to 7, tests on 8, validates on 9."""
+
+    train: int
+    validation: int
+    test: int
+
+
+EIGHT_ONE_ONE = SplitRatio(8, 1, 1)
 
 
 class Policy(Protocol):
@@ -44,12 +55,12 @@ class Environment:
 
     description: str  # one line, for `collect --list`
     gym_id: str  # what gymnasium.make takes
-    options: Any  # defaults: a frozen dataclass; its fields are flags of `collect` and keyword arguments of gymnasium.make
+    options: (
+        Any  # defaults: a frozen dataclass; its fields are flags of `collect` and keyword arguments of gymnasium.make
+    )
     spec: Callable[[Any], EpisodeSpec]  # of the options; raises ValueError on bad ones
     extras: Callable[[Any], dict[str, ArraySpec]]  # side arrays, by their names in `info`
     policy: Policy
     noop: int | None  # fills up phases that end early; None: they never do
-    train: int = 8  # of episodes 0 to 9: the first 8 train,
-    test: int = 1  # number 8 tests,
-    validation: int = 1  # number 9 validates
+    split: SplitRatio = EIGHT_ONE_ONE
     fast: Callable[[Any, int], Episode] | None = None  # (options, seed): the rollout's very bytes, faster

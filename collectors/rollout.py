@@ -111,14 +111,14 @@ def filled(actions: Iterator[int], steps: int, noop: int | None, phase: str) -> 
         yield Move(int(action), False)
         taken += 1
     if taken < steps and noop is None:
-        raise ValueError(f"the policy's {phase} ends after {taken} of {steps} actions, and there is no no-op to fill it")
+        raise ValueError(
+            f"the policy's {phase} ends after {taken} of {steps} actions, and there is no no-op to fill it"
+        )
     for _ in range(steps - taken):
         yield Move(int(noop or 0), True)
 
 
-def _write_sides(
-    sides: dict[str, np.ndarray], extras: dict[str, ArraySpec], info: dict[str, Any], t: int
-) -> None:
+def _write_sides(sides: dict[str, np.ndarray], extras: dict[str, ArraySpec], info: dict[str, Any], t: int) -> None:
     """Copy the side arrays of step `t` out of `info`; values of the whole episode come from the reset."""
     for name, spec in extras.items():
         if name not in info:

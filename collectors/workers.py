@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -11,6 +12,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from types import FrameType, TracebackType
 from typing import Any
 
 from ..datasets.episode import Episode
@@ -30,7 +32,12 @@ class Job:
 
 
 def make_shard(job: Job, what: ShardRange, advance: Advance) -> None:
-    """Make the episodes of one shard, and the shard."""
+    """Make the episodes of one shard, and the shard.
+
+    Raises:
+        RuntimeError: naming the episode, if its environment or policy fails.
+        OSError: if the shard cannot be written.
+    """
     from ..datasets.store import write_shard  # zarr; `collect --help` does without
     from .catalogue import ENVIRONMENTS
     from .rollout import collect_episode, episode_seed
@@ -39,7 +46,13 @@ def make_shard(job: Job, what: ShardRange, advance: Advance) -> None:
 
     def episodes() -> Iterator[Episode]:
         for index in range(what.first, what.stop):
-            episode = collect_episode(environment, job.options, episode_seed(job.info.seed, index))
+            seed = episode_seed(job.info.seed, index)
+            try:
+                episode = collect_episode(environment, job.options, seed)
+            except Exception as error:  # a bug in an environment: whoever mends it needs the traceback and the seed
+                raise RuntimeError(
+                    f"episode {index} of {job.info.environment} (seed {seed}) failed: {error}"
+                ) from error
             advance(len(episode))
             yield episode
 
@@ -53,14 +66,56 @@ def make_shards(job: Job, missing: Sequence[ShardRange], workers: int, advance: 
 
     Raises:
         OSError: if the disk is full, a worker died, or the like.
-        RuntimeError: with a worker's traceback.
+        RuntimeError: if an environment fails; with the worker's traceback.
     """
     workers = min(workers, len(missing))
     if workers <= 1:
-        for what in missing:
-            make_shard(job, what, advance)
+        _make_here(job, missing, advance)
     else:
         _Team(job, missing).run(workers, advance)
+
+
+def _make_here(job: Job, missing: Sequence[ShardRange], advance: Advance) -> None:
+    with PoliteInterrupt() as interrupt:
+
+        def advance_or_stop(frames: int) -> None:
+            advance(frames)
+            interrupt.check()
+
+        for what in missing:
+            make_shard(job, what, advance_or_stop)
+            interrupt.check()
+
+
+class PoliteInterrupt:
+    """Lets Ctrl-C wait for `check`: zarr's threads would go on writing a shard that is being removed.
+
+    A second Ctrl-C does not wait. Outside the main thread, which alone can catch signals, nothing changes.
+    """
+
+    def __init__(self) -> None:
+        self._asked = False
+        self._before: Any = None
+
+    def __enter__(self) -> PoliteInterrupt:
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGINT, self._on_signal)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt if Ctrl-C was pressed."""
+        if self._asked:
+            raise KeyboardInterrupt
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self.check()
+        self._asked = True
 
 
 class _Team:
@@ -96,9 +151,13 @@ class _Team:
         here.send(self.todo.popleft())
 
     def _listen(self, connection: Connection, advance: Advance) -> None:
+        """Take one message of a worker: an int per episode, None per shard, or what went wrong."""
         try:
             message = connection.recv()
-        except EOFError:
+            if message is None and self.todo:
+                connection.send(self.todo.popleft())
+                return
+        except (EOFError, BrokenPipeError, ConnectionResetError):
             process = self.members[connection]
             process.join()
             raise ChildProcessError(
@@ -106,13 +165,11 @@ class _Team:
             ) from None
         if isinstance(message, Exception):
             raise message
-        if isinstance(message, int):
-            advance(message)
-        elif self.todo:
-            connection.send(self.todo.popleft())
-        else:
+        if message is None:
             connection.close()
             self.members.pop(connection).join()
+        else:
+            advance(message)
 
     def _dismiss(self) -> None:
         """End whoever is still at work, and clear away what they were writing."""

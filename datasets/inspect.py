@@ -45,9 +45,11 @@ def _lengths(dataset: EpisodeDataset) -> str:
 
 def _sizes(dataset: EpisodeDataset) -> str:
     disk = dataset.disk_bytes()
+    if disk == 0:
+        return "nothing yet"
     raw = sum(step_bytes(spec) * (int(dataset.lengths.sum()) if spec.per_step else len(dataset))
               for spec in dataset.info.arrays.values())  # fmt: skip
-    return f"{disk / 1e6:,.1f} MB, {raw / max(disk, 1):.1f} times smaller than the {raw / 1e6:,.1f} MB it decodes to"
+    return f"{disk / 1e6:,.1f} MB, {raw / disk:.1f} times smaller than the {raw / 1e6:,.1f} MB it decodes to"
 
 
 def _statistics(dataset: EpisodeDataset) -> list[tuple[str, str]]:

@@ -20,7 +20,7 @@ from zarr.codecs import ZstdCodec
 
 from .chunk_writer import LEVEL, ChunkedWriter
 from .episode import ArraySpec, Episode
-from .files import flush, remove, scratch, seal
+from .files import flush, flush_all, remove, scratch, seal
 from .info import DatasetInfo, ShardRange
 from .manifest import Manifest, record_files
 
@@ -135,8 +135,7 @@ class _ShardWriter:
             _write_whole(group, name, values)
             digests[name] = google_crc32c.value(values.tobytes())
         files = record_files(self.folder)
-        for path in self.folder.rglob("*"):
-            flush(path)
+        flush_all(self.folder)
         Manifest(what, self.info.fingerprint, self.lengths, digests, files).write(self.folder)
         flush(self.folder)
 

@@ -16,8 +16,8 @@ from .manifest import Manifest, check_file
 from .shard import Place, Shard, SmallArrays, committed
 
 
-def threads() -> int:
-    """How many threads check at a time: the cores this process may use."""
+def cores() -> int:
+    """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -37,7 +37,7 @@ def verify(root: Path, progress: Callable[[int, int], object] = lambda done, tot
     info = DatasetInfo.read(root)
     places = committed(root, info)
     problems: list[str] = []
-    with ThreadPoolExecutor(threads()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         for done, found in enumerate(pool.map(partial(shard_problems, info=info), places), 1):
             problems += found
             progress(done, len(places))

@@ -57,8 +57,8 @@ class RewardHead(nn.Module):
     def __init__(self, features: int, units: int, layers: int) -> None:
         super().__init__()
         self.net = perceptron(features, units, BINS, layers)
-        nn.init.zeros_(self.net[-1].weight)
-        nn.init.zeros_(self.net[-1].bias)
+        for parameter in self.net[-1].parameters():
+            nn.init.zeros_(parameter)
         self.register_buffer("bins", reward_bins(), persistent=False)
 
     def forward(self, features: Tensor) -> Tensor:

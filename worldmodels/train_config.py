@@ -107,10 +107,8 @@ def _defaults(early: argparse.Namespace) -> TrainConfig:
         raise ValueError(f"{early.out} holds no run to resume: leave --resume out to start one there")
     saved = early.out / RUN_CONFIG if early.resume and early.out else early.config
     if saved is not None:
-        values = read_run_config(saved)
-        if not early.resume:
-            values |= {"data": tyro.MISSING, "out": tyro.MISSING, "resume": False}
-        return from_dict(TrainConfig, values)
+        config = from_dict(TrainConfig, read_run_config(saved))
+        return config if early.resume else dataclasses.replace(config, data=tyro.MISSING, out=tyro.MISSING)
     info = DatasetInfo.read(early.data) if early.data else None
     name = resolve(early.model, info.arrays["image"].shape[0] if info else 40)
     if info and name != early.model:

@@ -78,19 +78,19 @@ class Trainer:
         pinned = self.accelerator.device.type == "cuda"
         loader = Loader(self.dataset, self.sampler, self.step, config.loader_threads, pin_memory=pinned)
         bar = tqdm(total=config.steps, initial=self.step, unit="step", disable=not main, dynamic_ncols=True)
-        asked = None
+        asked, logged, began = None, self.step, time.perf_counter()
         with loader as batches, bar, StopRequest() as stop:
             for batch in batches:
                 if self.step >= config.steps:
                     break
-                began = time.perf_counter()
                 loss, norm = self._update(batch.to(self.accelerator.device))
                 self.step += 1
                 bar.update()
                 last = self.step == config.steps
                 if last or self.step % config.log_every == 0:
-                    frames = batch.first.numel() * self.accelerator.num_processes
-                    line = self._log(loss, norm, frames, began)
+                    frames = (self.step - logged) * batch.first.numel() * self.accelerator.num_processes
+                    line = self._log(loss, norm, frames / (time.perf_counter() - began))
+                    logged, began = self.step, time.perf_counter()
                     bar.set_postfix(
                         loss=f"{line['loss']:.1f}", frames_s=f"{line['frames_per_second']:.0f}", refresh=False
                     )
@@ -117,13 +117,13 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         return loss, norm
 
-    def _log(self, loss: Loss, norm: torch.Tensor, frames: int, began: float) -> dict[str, float]:
+    def _log(self, loss: Loss, norm: torch.Tensor, frames_per_second: float) -> dict[str, float]:
         """Write one line of training metrics, averaged over the processes."""
         self._check_finite(loss, norm)
         terms = self.accelerator.reduce({"loss": loss.total.detach(), **loss.terms}, "mean")
         values = {name: term.item() for name, term in terms.items()}
         values |= {"grad_norm": norm.item(), "lr": self.optimizer.param_groups[0]["lr"]}
-        values["frames_per_second"] = frames / (time.perf_counter() - began)
+        values["frames_per_second"] = frames_per_second  # since the line before, validation and saving included
         values["peak_memory_gb"] = peak_memory(self.accelerator.device)
         self._write("train", values)
         return values

@@ -1,4 +1,4 @@
-"""Distracting Memory: a coloured cue in the left room, a long hallway of coloured distractors, two squares to choose from.
+"""Distracting Memory: a cue in the left room, a long hallway of coloured distractors, two squares to choose from.
 
     #####                 ###      m - 2 .. m + 2 of the map's 9 rows; the two squares end the column on the right
     #   ################## A#
@@ -45,7 +45,7 @@ class DistractingMemoryOptions:
     """What can be chosen."""
 
     width: int = 100
-    """Width of the map in cells, 14 or more; the memory must last about 1.5 times as many steps."""
+    """Width of the map in cells, 14 or more; the cue must be remembered for about as many steps."""
     distractors: float = 0.5
     """Share of hallway cells that are coloured, 0 to 1."""
 

@@ -1,8 +1,8 @@
 """Multi Doors Keys: N keys behind gaps below a corridor, N locked doors above it, colours drawn anew in every episode.
 
-    #################   row 0     A key opens a locked door of its colour and is consumed. Several keys can be held, two
-    #   #   #   #   #             doors may share a colour, and toggling an open door does nothing. The reward is 0: what
-    #   #   #   #   #             there is to predict is which door opens.
+    #################   row 0     A key opens a locked door of its colour and is consumed. Several can be held,
+    #   #   #   #   #             two doors may share a colour, and toggling an open door does nothing.
+    #   #   #   #   #             The reward is 0: what there is to predict is which door opens.
     ##D###D###D###D##   row 3     D locked doors, K keys; columns are 4 apart
     #               #
     #       >       #   row 5, where the agent walks
@@ -34,9 +34,9 @@ from .grid import AGENT_EXTRAS, RIGHT, STEPS, Effects, GridEnvironment, Layout, 
 HEIGHT, SPACING = 11, 4
 DOOR_ROW, MIDDLE, GAP_ROW, KEY_ROW = 3, 5, 7, 8
 
-# Observations by the number of keys. Contexts are the longest over all orders of visits, plus the first observation; so are
-# the queries of 2, 3, 4 and 6 keys. Those of 5 and 7 are the published 380 and 654, which all but about one order in 100,000
-# fit (the longest take 414 and 750); the policy draws such an order again.
+# Observations by the number of keys. A context is as long as the longest of all orders of visits (plus the first
+# observation), and so is a query of 2, 3, 4 or 6 keys. Those of 5 and 7 are the published 380 and 654: the longest
+# orders take 414 and 750, but hardly one in 100,000 exceeds the published length; the policy draws such a one again.
 SPECS = {
     2: EpisodeSpec(45, 92),
     3: EpisodeSpec(76, 174),
@@ -70,8 +70,8 @@ class MultiDoorsKeysOptions:
 class MultiDoorsKeysLayout(Layout):
     """A drawn world; colours are indices into the palette, from the left to the right."""
 
-    doors: np.ndarray  # (N) uint8 colours
-    keys: np.ndarray  # (N) uint8 colours
+    door_color: np.ndarray  # (N) uint8
+    key_color: np.ndarray  # (N) uint8
 
 
 def spec(options: MultiDoorsKeysOptions) -> EpisodeSpec:
@@ -101,14 +101,19 @@ def column_of(place: int) -> int:
     return SPACING * place + 2
 
 
+def columns(keys: int) -> np.ndarray:
+    """Return the map's columns of all doors and keys, (N)."""
+    return np.array([column_of(place) for place in range(keys)])
+
+
 def draw(options: MultiDoorsKeysOptions, rng: np.random.Generator) -> MultiDoorsKeysLayout:
     """Draw a world: the doors' colours are free, the keys' are the same ones in another order."""
     keys = options.keys
     doors = rng.integers(len(PALETTE), size=keys).astype(np.uint8)
     loose = rng.permutation(doors)
-    ids, columns = _walls(keys), column_of(np.arange(keys))
-    ids[DOOR_ROW, columns] = LOCKED + doors
-    ids[KEY_ROW, columns] = KEY + loose
+    ids = _walls(keys)
+    ids[DOOR_ROW, columns(keys)] = LOCKED + doors
+    ids[KEY_ROW, columns(keys)] = KEY + loose
     return MultiDoorsKeysLayout(ids, Pose(column_of(keys // 2), MIDDLE, RIGHT), doors, loose)
 
 
@@ -121,7 +126,7 @@ def effects(layout: MultiDoorsKeysLayout, walk: Walk, action: np.ndarray) -> Eff
         action: (T - 1) int; action[t] is taken at pose t.
     """
     ids, steps, changes = layout.ids.copy(), len(walk.x), []
-    door_state = np.zeros((steps, len(layout.doors)), np.uint8)
+    door_state = np.zeros((steps, len(layout.door_color)), np.uint8)
     inventory = np.zeros((steps, len(PALETTE)), np.uint8)
     for t in np.flatnonzero((action == Action.PICKUP) | (action == Action.TOGGLE)).tolist():
         dx, dy = STEPS[walk.heading[t]]
@@ -173,9 +178,12 @@ class MultiDoorsKeys(GridEnvironment):
         return super().step(action)
 
     def _info(self) -> dict[str, Any]:
-        columns = [column_of(place) for place in range(len(self.layout.doors))]
-        doors = np.array([self.grid.get(x, DOOR_ROW).is_open for x in columns], np.uint8)
-        return super()._info() | _facts(self.layout) | {"door_state": doors, "inventory": self.inventory.copy()}
+        doors = [self.grid.get(x, DOOR_ROW).is_open for x in columns(len(self.layout.door_color)).tolist()]
+        return (
+            super()._info()
+            | _facts(self.layout)
+            | {"door_state": np.array(doors, np.uint8), "inventory": self.inventory.copy()}
+        )
 
 
 def _shape(keys: int) -> tuple[int, int]:
@@ -191,10 +199,10 @@ def _walls(keys: int) -> np.ndarray:
     between = np.arange(SPACING, SPACING * keys, SPACING)
     ids[1:DOOR_ROW, between] = WALL
     ids[KEY_ROW:, between] = WALL
-    ids[GAP_ROW, column_of(np.arange(keys))] = EMPTY
+    ids[GAP_ROW, columns(keys)] = EMPTY
     return ids
 
 
 def _facts(layout: MultiDoorsKeysLayout) -> dict[str, np.ndarray]:
     """Return the side arrays that hold for the whole episode."""
-    return {"door_color": layout.doors.copy(), "key_color": layout.keys.copy()}
+    return {"door_color": layout.door_color.copy(), "key_color": layout.key_color.copy()}

@@ -1,7 +1,7 @@
 """Computes whole 2D episodes at once: the fast path, bit-identical to stepping the environment under its policy.
 
-It rests on what the scripts of these families guarantee: actions do not depend on chance in the world, and no step forward
-is blocked. The tests compare every array with the stepwise rollout's.
+It rests on what the scripts of these families guarantee: a phase can be planned when it begins, and no step forward is
+blocked. The tests compare every array with the stepwise rollout's.
 """
 
 from __future__ import annotations

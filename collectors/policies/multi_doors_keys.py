@@ -1,7 +1,7 @@
 """The script of Multi Doors Keys: look at all keys and doors, then fetch each key and try it on doors.
 
-Context: every key, then every door, both in random order, nothing taken; it ends before the last door. Query: every key in
-random order, each taken, two different doors tried after it; at last every door in random order, ending before the last.
+Context: every key, then every door, both in random order, nothing taken; it ends in front of the last door.
+Query: every key in random order, each taken, two different doors tried after it; at last every door in random order.
 
 The agent goes along the corridor's middle row, turns to a key or a door, and comes back to that row the way it went.
 """
@@ -47,14 +47,15 @@ def try_door(place: int) -> Visit:
 
 def context(layout: MultiDoorsKeysLayout, pose: Pose, rng: np.random.Generator) -> np.ndarray:
     """Return the context's actions."""
-    keys, doors = rng.permutation(len(layout.keys)), rng.permutation(len(layout.doors))
-    return tour(pose, [*map(look_at_key, keys.tolist()), *map(try_door, doors.tolist())])
+    keys = len(layout.key_color)
+    key_order, door_order = rng.permutation(keys).tolist(), rng.permutation(keys).tolist()
+    return tour(pose, [*map(look_at_key, key_order), *map(try_door, door_order)])
 
 
 def query(layout: MultiDoorsKeysLayout, pose: Pose, rng: np.random.Generator) -> np.ndarray:
     """Return the query's actions. An order that would take too long is drawn again (see SPECS)."""
-    longest = SPECS[len(layout.keys)].query
-    while len(actions := tour(pose, draw_query(len(layout.keys), rng))) > longest:
+    keys = len(layout.key_color)
+    while len(actions := tour(pose, draw_query(keys, rng))) > SPECS[keys].query:
         pass
     return actions
 

@@ -1,6 +1,6 @@
 """Draws whole walks through MiniGrid worlds at once: a map is ONE picture, and every frame is a window cut out of it.
 
-A world is a grid of tile ids (below); tiles are drawn by MiniGrid itself, once, so frames are bit-identical to MiniGrid's.
+A world is a grid of tile ids (below). MiniGrid itself draws each tile, once, so frames are bit-identical to MiniGrid's.
 The view is agent-centred and not turned, VIEW x VIEW tiles of TILE pixels; what lies outside the map is wall.
 
 Axes: T time, H rows and W columns of the map (row 0 is the top), P pixels across a frame.
@@ -69,9 +69,10 @@ def tile_object(tile: int) -> WorldObj | None:
 
 @lru_cache
 def tile_table() -> np.ndarray:
-    """Return every tile's picture, (5 IDS TILE TILE 3) uint8: axis 0 without an agent, then with one of each heading."""
+    """Return every tile's picture, (5 IDS TILE TILE 3) uint8; axis 0: no agent, then one of each heading."""
     objects = [tile_object(tile) for tile in range(IDS)]
-    table = np.stack([[Grid.render_tile(o, h, tile_size=TILE) for o in objects] for h in (None, 0, 1, 2, 3)])
+    drawn = np.stack([[Grid.render_tile(o, h, tile_size=TILE) for o in objects] for h in (None, 0, 1, 2, 3)])
+    table = drawn.astype(np.uint8)  # MiniGrid's are float64, cut off as it does when it puts them into a frame
     table.setflags(write=False)
     return table
 

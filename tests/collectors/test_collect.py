@@ -96,7 +96,7 @@ def test_four_workers_give_the_bytes_of_one(tmp_path, whole):
 
 def test_killed_again_and_again_then_finished_equals_uninterrupted(tmp_path):
     """kill -9 at different moments, workers included or orphaned; each time what is committed is whole."""
-    n = 240
+    n = 160
     wanted = collected(tmp_path / "whole", n)
     out, rng, killed = tmp_path / "dm", np.random.default_rng(0), 0
     for trial in range(4):
@@ -116,8 +116,8 @@ def test_killed_again_and_again_then_finished_equals_uninterrupted(tmp_path):
 
 
 def test_two_collectors_on_one_folder(tmp_path):
-    wanted = collected(tmp_path / "whole", 100)
-    processes = [start(words(tmp_path / "dm", 100)) for _ in range(2)]
+    wanted = collected(tmp_path / "whole", 60)
+    processes = [start(words(tmp_path / "dm", 60)) for _ in range(2)]
     for process in processes:
         _, err = process.communicate(timeout=120)
         assert process.returncode == 0, err
@@ -136,11 +136,11 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(tmp_path, count):
     assert process.returncode == 130
     assert "Traceback" not in err
     assert "the same command goes on from there" in err.splitlines()[-1]
-    present = len(EpisodeDataset(out))
-    assert present >= 8
-    assert f"holds {present:,} of 100,000 episodes" in err
+    there = EpisodeDataset(out)
+    assert len(there) >= 8
+    assert f"holds {len(there):,} of 100,000 episodes" in err
     assert not list((out / "tmp").iterdir())
-    main(words(out, present + 2))  # enough is enough: the target may come down to what is there
+    main(words(out, there.indices[-1] + 3))  # enough is enough: the target may come down to what is there
     assert verify(out) == []
 
 
@@ -207,7 +207,7 @@ def test_disk_full_is_one_line_and_a_rerun_completes(tmp_path, whole, fails, mon
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
     with monkeypatch.context() as patch:
-        patch.setattr("longdream.datasets.store.flush", full)
+        patch.setattr("longdream.datasets.store.flush_all", full)
         code, complaint = fails(words(tmp_path, 10))
     assert code == 1
     assert "No space left on device" in complaint
@@ -264,6 +264,20 @@ def test_a_place_that_cannot_be_written(tmp_path, fails):
     code, complaint = fails(words(tmp_path / "file/dm", 4))
     assert code == 2
     assert "cannot write to" in complaint
+
+
+def test_an_environments_bug_shows_its_episode_and_traceback(tmp_path, monkeypatch):
+    def broken(environment, options, seed):
+        if seed == episode_seed(0, 6):
+            raise ValueError("no such tile")
+        return collect_episode(environment, options, seed)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("longdream.collectors.rollout.collect_episode", broken)
+        with pytest.raises(RuntimeError, match=r"episode 6 of distracting_memory \(seed .* failed: no such tile"):
+            main(words(tmp_path, 10))
+    assert EpisodeDataset(tmp_path).indices.tolist() == [0, 1, 2, 3]
+    assert not list((tmp_path / "tmp").iterdir())
 
 
 def test_list_and_help_teach(capsys):

@@ -1,8 +1,8 @@
 """Oracle: the longest phases of Multi Doors Keys over ALL orders, by exact dynamic programming.
 
 Written from the rules alone, without the policy's code. The agent walks along the corridor's middle row; columns are 4
-cells apart; a key is 2 steps away (and a pick-up, in the query), a door 1 step and a toggle; from both it turns around and
-walks back, except from a phase's last door, where it stays.
+cells apart; a key is 2 steps away (and a pick-up, in the query), a door 1 step and a toggle; from both it turns around
+and walks back, except from a phase's last door, where it stays.
 """
 
 from functools import lru_cache

@@ -50,6 +50,7 @@ def test_inspect_of_a_data_set_that_is_not_finished(tmp_path, call):
         shard.rename(tmp_path / shard.name)
     code, out, _ = call(inspect_main, tmp_path / "toy")
     assert code == 0
+    assert "nothing yet" in out
     assert "0 of 10 (run the same `collect` command again to go on)" in out
     assert not (tmp_path / "toy/inspect.png").exists()
 

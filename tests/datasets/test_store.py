@@ -121,7 +121,7 @@ def test_an_environment_cannot_take_the_shards_own_names(tmp_path):
         store.write_shard(tmp_path, info, ShardRange(0, 1), [])
 
 
-@pytest.mark.parametrize("place", ["ChunkedWriter.append", "flush", "record_files"])
+@pytest.mark.parametrize("place", ["ChunkedWriter.append", "flush_all", "record_files"])
 def test_disk_full_leaves_nothing_and_a_second_try_completes(tmp_path, monkeypatch, place):
     def full(*arguments):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
