@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import tyro
 from tqdm import tqdm
@@ -169,7 +169,7 @@ def _present(root: Path) -> str:
     return f"{root} holds {count:,} of {info.episodes:,} episodes"
 
 
-def _fail(text: str, code: int) -> None:
+def _fail(text: str, code: int) -> NoReturn:
     print(f"collect: {text}", file=sys.stderr)
     raise SystemExit(code)
 

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -88,7 +89,7 @@ class DatasetInfo:
         }
         return cls(**fields)
 
-    @property
+    @cached_property
     def fingerprint(self) -> int:
         """A crc32c of all that decides the episodes' bytes: every shard carries it, so strays are noticed."""
         decides = {k: v for k, v in self.to_json().items() if k not in ("episodes", "longdream", "splits")}

@@ -13,7 +13,7 @@ from .episode import ArraySpec, Episode, core_arrays
 from .info import DatasetInfo
 from .shard import Shard, SmallArrays, committed
 
-OPENERS = 8  # threads that open shards: on a cold or a network disk most of the time is waiting
+OPENERS = 4  # threads that open shards: on a cold or a network disk most of the time is waiting
 
 
 class EpisodeDataset:

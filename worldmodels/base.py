@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from ..datasets.batch import Batch
 
@@ -108,9 +109,9 @@ class Backbone(nn.Module, ABC):
     """A causal sequence model: g_1..g_T and a state in, h_1..h_T and a state out."""
 
     @property
-    @abstractmethod
     def state_size(self) -> int:
         """Number of real values carried from step to step, per batch row."""
+        return sum(leaf.numel() for leaf in tree_leaves(self.initial(1)))
 
     @abstractmethod
     def initial(self, batch_size: int) -> State:

@@ -20,7 +20,8 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from ..datasets.batch import Batch
-from .backbones.s4 import S4Config, S4Stack
+from .backbones.catalogue import BackboneConfig, build_backbone
+from .backbones.s4 import S4Config
 from .base import Beliefs, Generators, Latent, Loss, Prediction, State, WorldModel
 from .heads import ContinueHead, RewardHead
 from .latents import LatentConfig, kl_divergence, log_probabilities, sample
@@ -46,7 +47,7 @@ class ParallelConfig:
     actions: int = 6  # A
     cnn: CNNConfig = field(default_factory=CNNConfig)
     latent: LatentConfig = field(default_factory=LatentConfig)
-    backbone: S4Config = field(default_factory=S4Config)
+    backbone: BackboneConfig = field(default_factory=S4Config)
     units: int = 512  # hidden width of the prior, posterior, reward and continue heads
     head_layers: int = 2  # hidden layers of the reward and continue heads
     loss: LossConfig = field(default_factory=LossConfig)
@@ -69,7 +70,7 @@ class ParallelWorldModel(WorldModel):
         self.encoder = Encoder(config.cnn)
         self.posterior = perceptron(config.cnn.embedding, config.units, latent)
         self.f_in = norm_act(latent + config.actions, width)
-        self.backbone = S4Stack(config.backbone)
+        self.backbone = build_backbone(config.backbone)
         self.prior = perceptron(width, config.units, latent)
         self.decoder = Decoder(config.cnn, width + latent)
         self.reward = RewardHead(width + latent, config.units, config.head_layers)

@@ -41,7 +41,7 @@ def random_walk(rng, shape, steps):
     return Walk(x, y, rng.integers(4, size=steps))
 
 
-@pytest.mark.parametrize("shape", [(5, 7), (9, 14), (1, 1)])
+@pytest.mark.parametrize("shape", [(5, 7), (9, 14), (3, 3)])
 def test_frames_are_minigrids(shape):
     rng = np.random.default_rng(0)
     ids = rng.integers(IDS, size=shape).astype(np.uint8)
@@ -91,7 +91,7 @@ def test_squares_are_bright_even_after_minigrid_drew_a_floor():
         assert not np.array_equal(dim[4, 4], bright[4, 4])
 
 
-def test_all_tiles_differ():
+def test_no_two_tiles_look_alike():
     tiles = tile_table()
     assert tiles.shape == (5, IDS, TILE, TILE, 3)
-    assert len({tile.tobytes() for tile in tiles.reshape(-1, TILE, TILE, 3)}) == 5 * IDS - 4 * 0 or True
+    assert len({tile.tobytes() for tile in tiles.reshape(-1, TILE, TILE, 3)}) == 5 * IDS

@@ -87,11 +87,6 @@ class S4Stack(Backbone):
         )
         self.norm = nn.LayerNorm(config.width)
 
-    @property
-    def state_size(self) -> int:
-        """Real values carried per batch row: layers x D x N."""
-        return len(self.layers) * self.config.width * self.config.state
-
     def initial(self, batch_size: int) -> tuple[Tensor, ...]:
         """Return zeros: one (B D N) a layer."""
         like = self.norm.weight
