@@ -31,7 +31,7 @@ def test_every_folder_with_code_is_a_listed_package():
 
 
 def test_there_is_no_init_below_the_root():
-    """A `datasets/__init__.py` would hide Hugging Face's `datasets` from accelerate wherever the root is on the path."""
+    """A `datasets/__init__.py` would hide Hugging Face's `datasets` from accelerate, where the root is on the path."""
     listed = subprocess.run(["git", "-C", ROOT, "ls-files", "*__init__.py"], capture_output=True, text=True, check=True)
     assert listed.stdout.split() == ["__init__.py"]
 

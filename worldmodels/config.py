@@ -18,7 +18,7 @@ def _choices(hint: Any) -> list[type]:
     """Return the dataclasses that a union hint offers, or nothing where the hint is no such union."""
     if get_origin(hint) not in (Union, types.UnionType):
         return []
-    return [choice for choice in get_args(hint) if dataclasses.is_dataclass(choice)]
+    return [choice for choice in get_args(hint) if isinstance(choice, type) and dataclasses.is_dataclass(choice)]
 
 
 def to_dict(config: Any) -> dict[str, Any]:

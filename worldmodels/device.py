@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import resource
 import sys
@@ -11,6 +12,8 @@ import torch
 from accelerate import Accelerator
 
 from .train_config import TrainConfig
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 
 
 def make_accelerator(config: TrainConfig) -> Accelerator:
@@ -28,11 +31,23 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
         log_with=None if config.tracker == "none" else config.tracker,
         project_dir=str(config.out),
     )
-    if on_cpu:  # `accelerate launch` sets OMP_NUM_THREADS=1
+    if on_cpu:
+        keep_freed_memory()
+        # `accelerate launch` sets OMP_NUM_THREADS=1
         local = int(os.environ.get("LOCAL_WORLD_SIZE", accelerator.num_processes))
         cores = psutil.cpu_count(logical=False) or os.cpu_count() or 1
         torch.set_num_threads(config.cpu_threads or max(1, cores // local))
     return accelerator
+
+
+def keep_freed_memory() -> None:
+    """Have glibc keep what large tensors free: by default it goes back to the system and is page-faulted in again.
+
+    A training step of `s4wm-tiny` on two threads takes 0.85 of the time. Elsewhere than on Linux this does nothing.
+    """
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        for parameter in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD):
+            libc.mallopt(parameter, 2**31 - 1)
 
 
 def generator_state(device: torch.device) -> dict[str, torch.Tensor]:

@@ -12,17 +12,22 @@ from torch import Tensor, nn
 from .networks import perceptron
 
 BINS = 255
-LIMIT = 20.0  # the outermost bins lie at +-(e^20 - 1)
+LIMIT = 20.0  # the outermost bins, in symlog space: rewards of +-(e^20 - 1)
+
+
+def symlog(x: Tensor) -> Tensor:
+    """Return sign(x) log(1 + |x|)."""
+    return x.sign() * x.abs().log1p()
 
 
 def symexp(x: Tensor) -> Tensor:
-    """Return sign(x) (e^|x| - 1)."""
+    """Return sign(x) (e^|x| - 1), the inverse of `symlog`."""
     return x.sign() * x.abs().expm1()
 
 
 def reward_bins() -> Tensor:
-    """Return the bins (R), exactly symmetric around an exact zero."""
-    positive = symexp(torch.linspace(0.0, LIMIT, BINS // 2 + 1))
+    """Return the bins (R) in symlog space, exactly symmetric around an exact zero."""
+    positive = torch.linspace(0.0, LIMIT, BINS // 2 + 1)
     return torch.cat([-positive.flip(0)[:-1], positive])
 
 
@@ -38,7 +43,7 @@ def two_hot(x: Tensor, bins: Tensor) -> Tensor:
 def symmetric_mean(probabilities: Tensor, bins: Tensor) -> Tensor:
     """Return the mean over bins (... R) -> (...), adding each bin to its mirror image first.
 
-    The outer bins are huge: summed from left to right, a uniform distribution would not have mean 0 in float32.
+    Summed from left to right, a uniform distribution would not have mean 0 in float32.
     """
     weighted = probabilities * bins
     half = len(bins) // 2
@@ -47,9 +52,13 @@ def symmetric_mean(probabilities: Tensor, bins: Tensor) -> Tensor:
 
 
 class RewardHead(nn.Module):
-    """The reward as a distribution over 255 exponentially spaced bins, trained on two-hot targets.
+    """The reward as a distribution over 255 bins in symlog space, trained on two-hot targets.
 
-    The last layer starts at zero, so that the first predictions are 0. Source: DreamerV3, section "robust predictions".
+    The mean is taken in symlog space, as in DreamerV3's first version: the later one averages e^|bin|, where a
+    probability of 1e-9 in an outermost bin outweighs everything. The last layer starts at zero, so that the first
+    predictions are 0.
+
+    Source: DreamerV3, section on symlog predictions.
     """
 
     bins: Tensor
@@ -63,11 +72,11 @@ class RewardHead(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Return the expected reward: (... F) -> (...)."""
-        return symmetric_mean(self._logits(features).softmax(-1), self.bins)
+        return symexp(symmetric_mean(self._logits(features).softmax(-1), self.bins))
 
     def loss(self, features: Tensor, reward: Tensor) -> Tensor:
         """Return the cross-entropy to the two-hot reward: (... F), (...) -> (...)."""
-        target = two_hot(reward.to(self.bins.dtype), self.bins)
+        target = two_hot(symlog(reward.to(self.bins.dtype)), self.bins)
         return -(target * self._logits(features).log_softmax(-1)).sum(-1)
 
     def _logits(self, features: Tensor) -> Tensor:

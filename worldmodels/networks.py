@@ -61,7 +61,7 @@ class ChannelNorm(nn.LayerNorm):
 
 
 class Encoder(nn.Module):
-    """Images in [0, 1] to embeddings."""
+    """Centred images, in [-0.5, 0.5], to embeddings."""
 
     def __init__(self, config: CNNConfig) -> None:
         super().__init__()
@@ -73,11 +73,11 @@ class Encoder(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Map (N C H W) to (N E)."""
-        return self.layers(image - 0.5).permute(0, 2, 3, 1).flatten(1)
+        return self.layers(image).permute(0, 2, 3, 1).flatten(1)
 
 
 class Decoder(nn.Module):
-    """Features to images in [0, 1] (not clipped)."""
+    """Features to centred images, in [-0.5, 0.5] (not clipped)."""
 
     def __init__(self, config: CNNConfig, features: int) -> None:
         super().__init__()
@@ -94,7 +94,7 @@ class Decoder(nn.Module):
         """Map (N F) to (N C H W)."""
         side = self.config.smallest
         x = self.expand(features).unflatten(-1, (side, side, -1)).permute(0, 3, 1, 2)
-        return self.layers(x) + 0.5
+        return self.layers(x)
 
 
 def norm_act(inputs: int, outputs: int) -> nn.Sequential:

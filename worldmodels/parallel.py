@@ -84,7 +84,11 @@ class ParallelWorldModel(WorldModel):
 
     def observe(self, batch: Batch, state: State | None = None, generators: Generators = None) -> Beliefs:
         """Filter a sequence in one pass over time; see `WorldModel.observe`."""
-        post = self._posterior(batch.image)
+        return self._filter(batch, self._centred(batch.image), state, generators)
+
+    def _filter(self, batch: Batch, pixels: Tensor, state: State | None, generators: Generators) -> Beliefs:
+        """Filter a sequence whose images are already `_centred`."""
+        post = self._posterior(pixels)
         z = sample(post, generators)  # (B T K V)
         before = torch.zeros_like(z[:, :1]) if state is None else state.stoch[:, None]
         g = self._inputs(torch.cat([before, z[:, :-1]], 1), batch.action, ~batch.first)
@@ -113,8 +117,9 @@ class ParallelWorldModel(WorldModel):
 
     def forward(self, batch: Batch, state: State | None = None) -> Loss:
         """Return the negative ELBO, summed over pixels and latents, averaged over the batch and the counted steps."""
-        beliefs = self.observe(batch, state)
-        terms = self._terms(batch, beliefs)
+        pixels = self._centred(batch.image)
+        beliefs = self._filter(batch, pixels, state, None)
+        terms = self._terms(batch, pixels, beliefs)
         for name, term in terms.items():
             assert term.shape == batch.first.shape, f"{name}: {tuple(term.shape)}"
         counted = (~batch.first).to(beliefs.post.dtype)
@@ -132,11 +137,11 @@ class ParallelWorldModel(WorldModel):
         logged["episode_sum"] = total.detach() * steps / len(batch.first)
         return Loss(total, logged, tree_map(torch.Tensor.detach, beliefs.state))
 
-    def _terms(self, batch: Batch, beliefs: Beliefs) -> dict[str, Tensor]:
+    def _terms(self, batch: Batch, pixels: Tensor, beliefs: Beliefs) -> dict[str, Tensor]:
         """Return every term of the objective per step (B T)."""
         features = beliefs.latent.features
         image = self.decoder(features.flatten(0, 1)).unflatten(0, batch.first.shape)
-        error = image.to(beliefs.post.dtype) - batch.image / 255
+        error = image.to(beliefs.post.dtype) - pixels
         return {
             "image": error.square().sum((2, 3, 4)),
             "dynamics": kl_divergence(beliefs.post.detach(), beliefs.prior),
@@ -145,10 +150,13 @@ class ParallelWorldModel(WorldModel):
             "cont": self.cont.loss(features, batch.cont),
         }
 
-    def _posterior(self, image: Tensor) -> Tensor:
-        """Return log q(z_t | x_t): (B T C H W) uint8 -> (B T K V)."""
-        pixels = image.flatten(0, 1).to(self.decoder.expand.weight.dtype) / 255
-        logits = self.posterior(self.encoder(pixels)).unflatten(0, image.shape[:2])
+    def _centred(self, image: Tensor) -> Tensor:
+        """Return pixels in [-0.5, 0.5], one copy for encoder and loss: (B T C H W) uint8 -> (B T C H W) float."""
+        return (image.to(self.decoder.expand.weight.dtype) / 255).sub_(0.5)
+
+    def _posterior(self, pixels: Tensor) -> Tensor:
+        """Return log q(z_t | x_t): (B T C H W) -> (B T K V)."""
+        logits = self.posterior(self.encoder(pixels.flatten(0, 1))).unflatten(0, pixels.shape[:2])
         return log_probabilities(logits, self.config.latent)
 
     def _prior(self, h: Tensor) -> Tensor:
@@ -162,4 +170,4 @@ class ParallelWorldModel(WorldModel):
 
     def _decode(self, features: Tensor) -> Prediction:
         image = self.decoder(features.flatten(0, 1)).unflatten(0, features.shape[:2])
-        return Prediction(image.to(features.dtype), self.reward(features), self.cont(features))
+        return Prediction(image.to(features.dtype) + 0.5, self.reward(features), self.cont(features))

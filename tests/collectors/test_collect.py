@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 import pytest
+
 from longdream.collectors import workers
 from longdream.collectors.catalogue import ENVIRONMENTS
 from longdream.collectors.cli import main

@@ -6,6 +6,7 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
+
 from longdream.collectors.catalogue import ENVIRONMENTS
 from longdream.collectors.rollout import array_specs, collect_episode, episode_seed, make, rollout
 from longdream.datasets.episode import CONTEXT, QUERY

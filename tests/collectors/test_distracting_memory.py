@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from minigrid.core.constants import COLORS
+
 from longdream.collectors.catalogue import ENVIRONMENTS
 from longdream.collectors.envs.distracting_memory import (
     MIDDLE,
@@ -15,7 +17,6 @@ from longdream.collectors.policies.distracting_memory import context, query
 from longdream.collectors.rollout import collect_episode, episode_seed, rollout
 from longdream.datasets.frames.tiles import EMPTY, PALETTE, SQUARE
 from longdream.tests.collectors.episodes import differences
-from minigrid.core.constants import COLORS
 
 ENVIRONMENT = ENVIRONMENTS["distracting_memory"]
 WIDTHS = (14, 15, 16, 17, 31, 50, 101)

@@ -4,6 +4,7 @@ from itertools import permutations, product
 
 import numpy as np
 import pytest
+
 from longdream.collectors.catalogue import ENVIRONMENTS
 from longdream.collectors.envs.grid import DOWN, RIGHT, UP, Pose
 from longdream.collectors.envs.multi_doors_keys import (

@@ -5,6 +5,7 @@ import sys
 
 import gymnasium
 import pytest
+
 from longdream.collectors.catalogue import ENVIRONMENTS
 from longdream.collectors.registration import ENTRIES, register
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import gymnasium
 import numpy as np
 import pytest
+
 from longdream.collectors.environment import Environment
 from longdream.collectors.rollout import array_specs, collect_episode, episode_seed, rollout
 from longdream.datasets.episode import ArraySpec, EpisodeSpec

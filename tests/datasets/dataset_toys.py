@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+
 from longdream.datasets.episode import ArraySpec, Episode, EpisodeSpec, core_arrays
 from longdream.datasets.info import DatasetInfo
 from longdream.datasets.reader import EpisodeDataset
@@ -21,7 +23,7 @@ ARRAYS = core_arrays((SIZE, SIZE, 3), ACTIONS) | {
 
 def toy_info(episodes: int, **changes) -> DatasetInfo:
     """Return the description of a toy data set."""
-    settings = {
+    settings: dict[str, Any] = {
         "environment": "toy",
         "options": {"width": 12},
         "spec": SPEC,

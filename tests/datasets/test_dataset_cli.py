@@ -4,6 +4,7 @@ import sys
 
 import matplotlib.image
 import pytest
+
 from longdream.datasets.cli import inspect_main, verify_main
 from longdream.tests.datasets.dataset_toys import write_toy
 

@@ -6,6 +6,7 @@ import shutil
 import google_crc32c
 import numpy as np
 import pytest
+
 from longdream.datasets.chunked import ABSENT
 from longdream.datasets.files import FORMAT, DatasetError, seal, unseal
 from longdream.datasets.manifest import Manifest, record_files

@@ -6,6 +6,7 @@ import threading
 import numpy as np
 import pytest
 import torch
+
 from longdream.datasets.files import DatasetError
 from longdream.datasets.loader import Loader, read_batch
 from longdream.datasets.reader import EpisodeDataset

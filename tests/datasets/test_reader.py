@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import zarr
+
 from longdream.datasets import shard as shard_module
 from longdream.datasets.info import ShardRange
 from longdream.datasets.reader import EpisodeDataset

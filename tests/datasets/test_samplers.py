@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from longdream.datasets.samplers import WholeTrajectories
 
 EPISODES = np.arange(100, 117)  # 17: no batch size divides it

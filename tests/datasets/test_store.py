@@ -11,6 +11,8 @@ import google_crc32c
 import numpy as np
 import pytest
 import zarr
+from zarr.codecs import ZstdCodec
+
 from longdream.datasets import store
 from longdream.datasets.episode import ArraySpec, Episode
 from longdream.datasets.files import remove_stale, scratch
@@ -18,7 +20,6 @@ from longdream.datasets.info import ShardRange, episodes_per_shard
 from longdream.datasets.reader import EpisodeDataset
 from longdream.datasets.splits import Splits
 from longdream.tests.datasets.dataset_toys import CHUNK, contents, toy_episode, toy_info, toy_length, write_toy
-from zarr.codecs import ZstdCodec
 
 
 def assert_equal(found: Episode, wanted: Episode) -> None:

@@ -2,6 +2,10 @@
 
 import numpy as np
 import pytest
+from minigrid.core.constants import COLORS
+from minigrid.core.grid import Grid
+from minigrid.core.world_object import Floor
+
 from longdream.datasets.frames.tiles import (
     EMPTY,
     FRAME,
@@ -20,9 +24,6 @@ from longdream.datasets.frames.tiles import (
     tile_object,
     tile_table,
 )
-from minigrid.core.constants import COLORS
-from minigrid.core.grid import Grid
-from minigrid.core.world_object import Floor
 
 
 def draw_by_minigrid(ids, x, y, heading):

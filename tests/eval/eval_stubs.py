@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
+
 from longdream.datasets.episode import CONTEXT, NO_TELEPORT, QUERY, Episode
 from longdream.worldmodels.base import Beliefs, Latent, Prediction, WorldModel
-from torch import Tensor
 
 IMAGE = (6, 5, 3)  # H W C, all different: a swapped axis shows
 

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+
 from longdream.eval.metrics import STEPS_AT_ONCE, RewardAccuracy, SquaredError, squared_error
 
 

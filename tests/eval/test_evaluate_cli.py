@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from longdream.datasets.episode import EpisodeSpec, core_arrays
 from longdream.datasets.info import DatasetInfo
 from longdream.datasets.splits import Splits

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from longdream.eval.evaluation import PICTURED_EPISODES, evaluate, pictured_steps
 from longdream.tests.eval.eval_stubs import CopyLast, FrameModel, MeanContext, MemorySource, Noisy, Truth
 

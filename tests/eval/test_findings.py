@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+
 from longdream.eval.evaluation import Evaluation, evaluate
 from longdream.eval.findings import Verdict, findings, imagining, number, percent, seeing, telling_reward
 from longdream.eval.metrics import Accuracy

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from longdream.eval import imagination, trials
 from longdream.eval.metrics import squared_error
 from longdream.tests.eval.eval_stubs import CopyLast, FrameModel, MemorySource, Truth

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from longdream.eval.losses import read_losses, run_folder
 
 

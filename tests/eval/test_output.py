@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from longdream.eval import output
 from longdream.eval.evaluation import Evaluation, evaluate
 from longdream.eval.table import as_text, tables

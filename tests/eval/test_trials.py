@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+
 from longdream.eval import trials
 from longdream.tests.eval.eval_stubs import IMAGE, MemorySource, make_episode
 

@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import pytest
+
 from longdream.eval.evaluation import Evaluation, evaluate
 from longdream.tests.eval.eval_stubs import MemorySource, Noisy
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from longdream.datasets.episode import Episode, EpisodeSpec, core_arrays
 from longdream.datasets.info import DatasetInfo
 from longdream.datasets.splits import Splits

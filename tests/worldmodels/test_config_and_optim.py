@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 import torch
+
 from longdream.worldmodels.checkpoint import build
 from longdream.worldmodels.config import from_dict, to_dict
 from longdream.worldmodels.optim import build_optimizer, lr_factor, set_lr

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+
 from longdream.worldmodels.backbones.convolution import causal_convolution, smooth_length
 from longdream.worldmodels.backbones.dplr import DPLRKernel
 from longdream.worldmodels.backbones.hippo import legs_matrices, legs_nplr

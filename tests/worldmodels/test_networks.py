@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from longdream.worldmodels.networks import CNNConfig, Decoder, Encoder
 
 
@@ -24,6 +25,6 @@ def test_encoding_does_not_depend_on_the_memory_format():
     assert torch.allclose(encoder(image), encoder(image.to(memory_format=torch.channels_last)), atol=1e-5)
 
 
-def test_decoding_starts_around_grey():
+def test_decoding_starts_around_the_centre():
     image = Decoder(CNNConfig(multiplier=4), 10)(torch.zeros(1, 10))
-    assert abs(image.mean().item() - 0.5) < 0.2
+    assert abs(image.mean().item()) < 0.2

@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 import torch
+
 from longdream.worldmodels.checkpoint import build
 from longdream.worldmodels.presets import PRESETS, resolve
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from longdream.datasets.reader import EpisodeDataset
 from longdream.worldmodels import trainer
 from longdream.worldmodels.checkpoint import latest, load_model

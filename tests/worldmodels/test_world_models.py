@@ -7,6 +7,8 @@ import dataclasses
 
 import pytest
 import torch
+from torch.utils._pytree import tree_flatten
+
 from longdream.datasets.batch import Batch
 from longdream.worldmodels.backbones.s4 import S4Config
 from longdream.worldmodels.base import Latent
@@ -14,7 +16,6 @@ from longdream.worldmodels.checkpoint import build
 from longdream.worldmodels.latents import LatentConfig
 from longdream.worldmodels.networks import CNNConfig
 from longdream.worldmodels.parallel import ParallelConfig
-from torch.utils._pytree import tree_flatten
 
 TINY = ParallelConfig(
     actions=3,
