@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 import tyro
 from tqdm import tqdm
@@ -56,6 +56,8 @@ class Arguments:
     """Of the data set. Episode e is a function of environment, options, seed and e alone."""
     workers: Annotated[int | None, _shown("INT", "the cores of this machine")] = None
     """Processes; they share out the shards."""
+    frames: Literal["stored", "on-read"] = "stored"
+    """Store the frames, or what they are drawn from: a hundred times smaller, and the same bytes when read."""
     split: Annotated[str | None, _shown("A/B/C", "the environment's own")] = None
     """Ratio train/validation/test, as 8/1/1."""
     per_shard: Annotated[int | None, _shown("INT", "what 200 MB hold, 8 to 128")] = None
@@ -128,7 +130,7 @@ def _describe(parsed: Any) -> DatasetInfo:
     if parsed.workers is not None and parsed.workers < 1:
         raise ValueError(f"--workers {parsed.workers}: 1 or more")
     splits = _default_splits(parsed.env) if parsed.split is None else _splits(parsed.split)
-    return describe_dataset(parsed.env, parsed.options, parsed.n, parsed.seed, splits, parsed.per_shard)
+    return describe_dataset(parsed.env, parsed.options, parsed.n, parsed.seed, splits, parsed.per_shard, parsed.frames)
 
 
 def _splits(ratio: str) -> Splits:

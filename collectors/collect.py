@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..datasets.files import remove, remove_stale, scratch
-from ..datasets.info import DatasetInfo, ShardRange, episodes_per_shard
+from ..datasets.frames.renderers import check
+from ..datasets.info import ON_READ, STORED, DatasetInfo, ShardRange, episodes_per_shard
 from ..datasets.shard import Place, committed, everything
 from ..datasets.splits import Splits
 from ..datasets.verify import cores, file_problems
@@ -36,7 +37,13 @@ class Progress(Protocol):
 
 
 def describe_dataset(
-    name: str, options: Any, episodes: int, seed: int, splits: Splits, per_shard: int | None = None
+    name: str,
+    options: Any,
+    episodes: int,
+    seed: int,
+    splits: Splits,
+    per_shard: int | None = None,
+    frames: str = STORED,
 ) -> DatasetInfo:
     """Return the `dataset.json` of a data set to be.
 
@@ -47,6 +54,7 @@ def describe_dataset(
         seed: of the data set; episode e is a pure function of (environment, options, seed, e).
         splits: which of them are for what.
         per_shard: episodes of a shard; None: as many as 200 MB hold, 8 to 128.
+        frames: "stored", or "on-read": not stored but drawn when they are read, from the side arrays.
 
     Raises:
         ValueError: if a value is out of range; the environment checks its own options.
@@ -61,8 +69,9 @@ def describe_dataset(
     if per_shard is not None and per_shard < 1:
         raise ValueError(f"--per-shard {per_shard}: 1 or more")
     environment = ENVIRONMENTS[name]
+    _check_frames(name, options, frames)
     spec, arrays = environment.spec(options), array_specs(environment, options)
-    return DatasetInfo(
+    info = DatasetInfo(
         environment=name,
         options=json.loads(json.dumps(dataclasses.asdict(options))),
         spec=spec,
@@ -70,8 +79,30 @@ def describe_dataset(
         episodes=episodes,
         splits=splits,
         arrays=arrays,
-        episodes_per_shard=per_shard or episodes_per_shard(arrays, spec.length),
+        episodes_per_shard=1,
+        recipe=environment.recipe if frames == ON_READ else None,
     )
+    return dataclasses.replace(info, episodes_per_shard=per_shard or episodes_per_shard(info.stored, spec.length))
+
+
+def _check_frames(name: str, options: Any, frames: str) -> None:
+    """See that the frames of an environment can be had in the way that is asked for.
+
+    Raises:
+        ValueError: if not, with what would do.
+    """
+    from .catalogue import ENVIRONMENTS
+
+    environment = ENVIRONMENTS[name]
+    if environment.recipe is not None:
+        check(options.renderer)
+        if frames == ON_READ and options.renderer in environment.undrawable:
+            raise ValueError(
+                f"--frames {frames}: the frames of {name} by --renderer {options.renderer} have to be stored"
+            )
+    elif frames == ON_READ:
+        able = ", ".join(key for key, other in ENVIRONMENTS.items() if other.recipe)
+        raise ValueError(f"--frames {frames}: the frames of {name} have to be stored; drawn can be those of {able}")
 
 
 def collect(root: Path, wanted: DatasetInfo, options: Any, workers: int, progress: Progress) -> None:

@@ -64,3 +64,6 @@ class Environment:
     noop: int | None  # fills up phases that end early; None: they never do
     split: SplitRatio = EIGHT_ONE_ONE
     fast: Callable[[Any, int], Episode] | None = None  # (options, seed): the rollout's very bytes, faster
+    recipe: str | None = None  # in datasets/frames/recipes.py: draws its frames from its side arrays, and from the
+    # options `size` and `renderer`, which it then has
+    undrawable: tuple[str, ...] = ()  # renderers whose frames the recipe does not draw: they have to be stored

@@ -10,6 +10,9 @@ from typing import Any, NamedTuple
 
 import gymnasium.envs.registration as gymnasium
 
+from .envs.memory_maze_draw import RULES
+from .envs.room_maps import ROOM_MAPS, camel_case
+
 
 class Entry(NamedTuple):
     """The class behind an id, as a string: it is imported when one is made."""
@@ -28,6 +31,13 @@ ENTRIES = {
     "longdream/ThreeKeys-v0": Entry("multi_doors_keys:MultiDoorsKeys", {"keys": 3}),
     "longdream/FiveKeys-v0": Entry("multi_doors_keys:MultiDoorsKeys", {"keys": 5}),
     "longdream/SevenKeys-v0": Entry("multi_doors_keys:MultiDoorsKeys", {"keys": 7}),
+}
+ENTRIES |= {f"longdream/{camel_case(name)}-v0": Entry("rooms:Rooms", {"rooms": name}) for name in ROOM_MAPS}
+ENTRIES |= {
+    f"longdream/{camel_case(name)}Teleport-v0": Entry("rooms:RoomsTeleport", {"rooms": name}) for name in ROOM_MAPS
+}
+ENTRIES |= {
+    f"longdream/MemoryMaze{cells}x{cells}-v0": Entry("memory_maze:MemoryMaze", {"cells": cells}) for cells in RULES
 }
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import gymnasium
 import numpy as np
 
-from ..datasets.episode import CONTEXT, QUERY, ArraySpec, Episode, EpisodeSpec, core_arrays
+from ..datasets.episode import CONTEXT, NO_TELEPORT, QUERY, ArraySpec, Episode, EpisodeSpec, core_arrays
 from .environment import Environment
 from .registration import register
 
@@ -81,14 +81,14 @@ def _record(
     reward, terminal = np.zeros(spec.length, np.float32), np.zeros(spec.length, bool)
     sides = {k: np.empty((spec.length, *s.shape) if s.per_step else s.shape, s.dtype) for k, s in extras.items()}
     _write_sides(sides, extras, info, 0)
-    image[0] = observation
+    image[0], teleport_from = observation, int(info.get("teleport_from", NO_TELEPORT))
     for t, (chosen, fills) in enumerate(_moves(env, environment, spec, seed), 1):
         if terminal[t - 1]:
             raise ValueError(f"{environment.gym_id} ends after step {t - 1} of {spec.length - 1}: its spec is too long")
         action[t - 1], pad[t - 1] = chosen, fills
         image[t], reward[t], terminal[t], _, info = env.step(chosen)
         _write_sides(sides, extras, info, t)
-    return assemble(spec, int(env.action_space.n), seed, image, action, pad, reward, terminal, sides)
+    return assemble(spec, int(env.action_space.n), seed, image, action, pad, reward, terminal, sides, teleport_from)
 
 
 def _moves(env: gymnasium.Env, environment: Environment, spec: EpisodeSpec, seed: int) -> Iterator[Move]:
@@ -139,6 +139,7 @@ def assemble(
     reward: np.ndarray,
     terminal: np.ndarray,
     extras: dict[str, np.ndarray],
+    teleport_from: int = NO_TELEPORT,
 ) -> Episode:
     """Return the Episode of T observations and the T - 1 actions between them.
 
@@ -152,6 +153,7 @@ def assemble(
         reward: (T) float32.
         terminal: (T) bool.
         extras: side arrays.
+        teleport_from: the step whose pose the query starts from, if it does.
     """
     one_hot = np.zeros((spec.length, actions), np.uint8)
     one_hot[np.arange(1, spec.length), action] = 1  # the clock: action[t] led to image[t]
@@ -167,5 +169,6 @@ def assemble(
         pad=np.concatenate([[False], pad]),
         context=spec.context,
         seed=seed,
+        teleport_from=teleport_from,
         extras=extras,
     )

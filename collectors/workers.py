@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import signal
 import threading
 import traceback
@@ -17,6 +18,7 @@ from typing import Any
 
 from ..datasets.episode import Episode
 from ..datasets.files import remove_stale
+from ..datasets.frames.scene import BLANK
 from ..datasets.info import DatasetInfo, ShardRange
 
 Advance = Callable[[int], object]  # called with the frames of each episode made
@@ -42,13 +44,15 @@ def make_shard(job: Job, what: ShardRange, advance: Advance) -> None:
     from .catalogue import ENVIRONMENTS
     from .rollout import collect_episode, episode_seed
 
-    environment = ENVIRONMENTS[job.info.environment]
+    environment, options = ENVIRONMENTS[job.info.environment], job.options
+    if job.info.recipe is not None:
+        options = dataclasses.replace(options, renderer=BLANK)
 
     def episodes() -> Iterator[Episode]:
         for index in range(what.first, what.stop):
             seed = episode_seed(job.info.seed, index)
             try:
-                episode = collect_episode(environment, job.options, seed)
+                episode = collect_episode(environment, options, seed)
             except Exception as error:  # a bug in an environment: whoever mends it needs the traceback and the seed
                 raise RuntimeError(
                     f"episode {index} of {job.info.environment} (seed {seed}) failed: {error}"

@@ -18,6 +18,7 @@ from .episode import ArraySpec, EpisodeSpec
 from .files import FORMAT, DatasetError, unseal
 from .splits import Splits
 
+STORED, ON_READ = "stored", "on-read"  # where frames come from
 CHUNK = 50  # time steps compressed together
 SHARD_BYTES = 200e6  # raw bytes of the episodes of one shard
 FEWEST, MOST = 8, 128  # episodes of one shard
@@ -49,6 +50,7 @@ class DatasetInfo:
     arrays: dict[str, ArraySpec]
     episodes_per_shard: int
     chunk: int = CHUNK
+    recipe: str | None = None  # draws the frames on reading (frames/recipes.py); None: they are stored
     longdream: str = __version__  # the version that began the data set
 
     def to_json(self) -> dict[str, Any]:
@@ -57,6 +59,8 @@ class DatasetInfo:
         plain["spec"] = self.spec._asdict()
         plain["splits"] = self.splits.to_json()
         plain["arrays"] = {name: spec._asdict() for name, spec in self.arrays.items()}
+        if self.recipe is None:
+            del plain["recipe"]  # so that data sets from before there were recipes keep their fingerprint
         return json.loads(json.dumps({"format": FORMAT, **plain}))  # tuples become lists
 
     @classmethod
@@ -95,6 +99,16 @@ class DatasetInfo:
         decides = {k: v for k, v in self.to_json().items() if k not in ("episodes", "longdream", "splits")}
         return google_crc32c.value(json.dumps(decides, sort_keys=True).encode())
 
+    @property
+    def frames(self) -> str:
+        """Return "on-read" or "stored"."""
+        return STORED if self.recipe is None else ON_READ
+
+    @cached_property
+    def stored(self) -> dict[str, ArraySpec]:
+        """Return those of the arrays that the shards hold."""
+        return {name: spec for name, spec in self.arrays.items() if name != "image" or self.recipe is None}
+
     def differences(self, other: DatasetInfo) -> list[str]:
         """Say in which settings `other` differs: "width is 12, not 100". The target number does not count."""
         mine, yours = self.to_json(), other.to_json()
@@ -102,8 +116,10 @@ class DatasetInfo:
                  if mine["options"].get(k) != v]  # fmt: skip
         if self.environment != other.environment:
             found = [f"environment is {self.environment}, not {other.environment}"]
-        found += [f"{key} is {mine[key]}, not {yours[key]}" for key in ("seed", "episodes_per_shard")
-                  if mine[key] != yours[key]]  # fmt: skip
+        decided = ("seed", "episodes_per_shard") if self.frames == other.frames else ("seed",)
+        found += [f"{key} is {mine[key]}, not {yours[key]}" for key in decided if mine[key] != yours[key]]
+        if self.frames != other.frames:
+            found.append(f"frames is {self.frames}, not {other.frames}")
         if self.splits != other.splits:
             found.append(f"split is {self.splits}, not {other.splits}")
         if not found and self.fingerprint != other.fingerprint:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .episode import ArraySpec
-from .info import step_bytes
+from .info import DatasetInfo, step_bytes
 from .reader import EpisodeDataset
 from .splits import SPLITS
 
@@ -25,7 +25,7 @@ def describe(dataset: EpisodeDataset) -> str:
         ("steps", f"{_lengths(dataset)}; context {info.spec.context}, query {info.spec.query}"),
         ("seed", f"{info.seed} (begun with longdream {info.longdream})"),
         ("on disk", _sizes(dataset)),
-        *((f"array {name}", _array(spec)) for name, spec in info.arrays.items()),
+        *((f"array {name}", _array(spec) + _drawn(info, name)) for name, spec in info.arrays.items()),
         *_statistics(dataset),
     ]  # fmt: skip
     return "\n".join(f"{name:<20} {value}" for name, value in rows)
@@ -34,6 +34,10 @@ def describe(dataset: EpisodeDataset) -> str:
 def _array(spec: ArraySpec) -> str:
     shape = ", ".join(map(str, (("T",) if spec.per_step else ()) + spec.shape))
     return f"{spec.dtype} ({shape}){'' if spec.per_step else ' an episode'}"
+
+
+def _drawn(info: DatasetInfo, name: str) -> str:
+    return "" if name in info.stored else f", drawn on reading (renderer {info.options['renderer']})"
 
 
 def _lengths(dataset: EpisodeDataset) -> str:

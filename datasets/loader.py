@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from .batch import Batch
+from .frames.renderers import MUJOCO, render_on
 from .reader import EpisodeDataset
 from .samplers import WholeTrajectories
 
@@ -34,8 +35,20 @@ def common_length(dataset: EpisodeDataset, episodes: Sequence[int] | np.ndarray)
     return int(lengths[0])
 
 
-def read_batch(dataset: EpisodeDataset, episodes: Sequence[int] | np.ndarray, pin_memory: bool = False) -> Batch:
+def read_batch(
+    dataset: EpisodeDataset,
+    episodes: Sequence[int] | np.ndarray,
+    pin_memory: bool = False,
+    draw_on: torch.device | None = None,
+) -> Batch:
     """Read whole episodes of one length side by side.
+
+    Args:
+        dataset: where from.
+        episodes: which, B of them.
+        pin_memory: put the batch where a GPU fetches it without waiting.
+        draw_on: a device. Where a data set has its frames drawn on reading by the ray caster, draw them there, all at
+            once, and leave them there: the same bytes. Other data sets are read as ever.
 
     Returns:
         A batch (B T ...). `image` (B T C H W) is a view of the frames as they are decoded, (B T H W C): channels last.
@@ -45,7 +58,11 @@ def read_batch(dataset: EpisodeDataset, episodes: Sequence[int] | np.ndarray, pi
         DatasetError: if the data are damaged.
     """
     length = common_length(dataset, episodes)
-    image = _stack(dataset, "image", episodes, length, pin_memory)  # (B T H W C)
+    if draw_on is not None and dataset.info.recipe is not None and dataset.info.options["renderer"] != MUJOCO:
+        views = [dataset.view(int(episode), 0, length) for episode in episodes]
+        image = render_on(views, draw_on).unflatten(0, (-1, length))  # (B T H W C)
+    else:
+        image = _stack(dataset, "image", episodes, length, pin_memory)  # (B T H W C)
     small = [
         _stack(dataset, "action", episodes, length).float(),
         _stack(dataset, "reward", episodes, length),
@@ -82,6 +99,7 @@ class Loader:
         threads: how many decode.
         depth: how many batches are prepared ahead.
         pin_memory: put the batches where a GPU fetches them without waiting.
+        draw_on: where to draw frames that are drawn on reading, see `read_batch`.
 
     Raises:
         ValueError: if the sampler's episodes have more than one length.
@@ -95,11 +113,12 @@ class Loader:
         threads: int = 2,
         depth: int = 3,
         pin_memory: bool = False,
+        draw_on: torch.device | None = None,
     ) -> None:
         if threads < 1 or depth < 1:
             raise ValueError(f"the loader needs threads and depth of 1 or more, not {threads} and {depth}")
         common_length(dataset, sampler.episodes)
-        self.dataset, self.sampler, self.pin_memory = dataset, sampler, pin_memory
+        self.dataset, self.sampler, self.pin_memory, self.draw_on = dataset, sampler, pin_memory, draw_on
         self._next_step, self._depth = start_step, depth
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="loader")
         self._ahead: deque[Future[Batch]] = deque()
@@ -127,4 +146,4 @@ class Loader:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _read(self, step: int) -> Batch:
-        return read_batch(self.dataset, self.sampler.batch(step), self.pin_memory)
+        return read_batch(self.dataset, self.sampler.batch(step), self.pin_memory, self.draw_on)

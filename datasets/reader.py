@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -10,6 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from .episode import ArraySpec, Episode, core_arrays
+from .files import DatasetError
+from .frames.recipes import RECIPES
+from .frames.renderers import render_views
+from .frames.scene import View
 from .info import DatasetInfo
 from .shard import Shard, SmallArrays, committed
 
@@ -32,6 +37,10 @@ class EpisodeDataset:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self.info = DatasetInfo.read(self.path)
+        if self.info.recipe not in (None, *RECIPES):
+            raise DatasetError(
+                f"{self.path}: frames are drawn by a recipe {self.info.recipe!r}, which this version lacks"
+            )
         folders = [place.folder for place in committed(self.path, self.info)]
         with ThreadPoolExecutor(OPENERS) as pool:
             self._shards = list(pool.map(partial(Shard, info=self.info, cache=SmallArrays()), folders))
@@ -87,9 +96,22 @@ class EpisodeDataset:
             out = np.empty(shape, spec.dtype)
         elif out.shape != shape or out.dtype != spec.dtype or not out.flags.c_contiguous:
             raise ValueError(f"`out` is {out.dtype} {out.shape}, not a contiguous {spec.dtype} {shape}")
-        if start < stop:
+        if start < stop and name in self.info.stored:
             shard.read(name, episode, start, stop, out)
+        elif start < stop:
+            render_views([self.view(episode, start, stop)], self.info.options["renderer"], out)
         return out
+
+    def view(self, episode: int, start: int, stop: int) -> View:
+        """Return what decides the frames `start` to `stop` of an episode, in a data set that draws them on reading.
+
+        Raises:
+            ValueError: if this data set has its frames stored, or there is no such episode or step.
+            DatasetError: if the data are damaged.
+        """
+        if self.info.recipe is None:
+            raise ValueError(f"the frames of {self.path} are stored, not drawn on reading")
+        return RECIPES[self.info.recipe](_Window(self, episode, start, stop), self.info.options)
 
     def value(self, name: str, episode: int) -> np.ndarray:
         """Return an array that has one value for the whole episode: "context", "seed", "maze_layout", ...
@@ -132,3 +154,22 @@ class EpisodeDataset:
                 f"episode {episode} is not in {self.path}, which holds {len(self)} of {self.info.episodes}"
             )
         return self._shards[place]
+
+
+class _Window(Mapping[str, np.ndarray]):
+    """The stored arrays of some steps of an episode, read when they are asked for."""
+
+    def __init__(self, dataset: EpisodeDataset, episode: int, start: int, stop: int) -> None:
+        self.dataset, self.episode, self.start, self.stop = dataset, episode, start, stop
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        spec = self.dataset.info.stored[name]
+        if spec.per_step:
+            return self.dataset.read(name, self.episode, self.start, self.stop)
+        return self.dataset.value(name, self.episode)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.dataset.info.stored)
+
+    def __len__(self) -> int:
+        return len(self.dataset.info.stored)

@@ -77,7 +77,7 @@ class Shard:
         self.steps = int(padded.sum())  # of the flat time axis
         self.big = {
             name: ChunkedReader(folder, name, spec, info.chunk, self.steps)
-            for name, spec in info.arrays.items()
+            for name, spec in info.stored.items()
             if info.is_chunked(name)
         }
 
@@ -104,7 +104,7 @@ class Shard:
         return values
 
     def _decode(self, name: str) -> np.ndarray:
-        spec = self.info.arrays[name]
+        spec = self.info.stored[name]
         file = f"{name}/{data_file(spec)}"
         try:
             raw = Zstd().decode((self.folder / file).read_bytes())

@@ -102,7 +102,7 @@ class _ShardWriter:
         self.lengths: list[int] = []
         self.small: dict[str, list[np.ndarray]] = {}
         self.big: dict[str, ChunkedWriter] = {}
-        for name, spec in info.arrays.items():
+        for name, spec in info.stored.items():
             if name in RESERVED:
                 raise ValueError(f"an environment cannot have an array called {name!r}: the shards have their own")
             if info.is_chunked(name):
@@ -112,13 +112,13 @@ class _ShardWriter:
 
     def append(self, index: int, episode: Episode) -> None:
         """Add one episode."""
-        arrays = _arrays_of(index, episode, self.info.arrays)
+        arrays = _arrays_of(index, episode, self.info.stored)
         self.lengths.append(len(episode))
         padding = int(self.info.padded(np.array(len(episode)))) - len(episode)
         for name, value in arrays.items():
             if name in self.big:
                 self.big[name].append(value)
-            elif self.info.arrays[name].per_step:
+            elif self.info.stored[name].per_step:
                 self.small[name].append(np.concatenate([value, np.zeros((padding, *value.shape[1:]), value.dtype)]))
             else:
                 self.small[name].append(value[None])

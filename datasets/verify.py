@@ -56,7 +56,7 @@ def shard_problems(place: Place, info: DatasetInfo) -> list[str]:
     try:
         shard = Shard(place.folder, info, SmallArrays())
         digests = {name: reader.digest() for name, reader in shard.big.items()}
-        small = [name for name in info.arrays if name not in digests]
+        small = [name for name in info.stored if name not in digests]
         digests |= {name: google_crc32c.value(shard.small(name).tobytes()) for name in small}
     except DatasetError as error:
         return [str(error)]

@@ -75,8 +75,9 @@ class Trainer:
     def fit(self) -> int | None:
         """Train until `config.steps`, or until asked to stop; return the signal that asked, if one did."""
         config, main = self.config, self.accelerator.is_main_process
-        pinned = self.accelerator.device.type == "cuda"
-        loader = Loader(self.dataset, self.sampler, self.step, config.loader_threads, pin_memory=pinned)
+        gpu = self.accelerator.device if self.accelerator.device.type == "cuda" else None
+        threads = config.loader_threads
+        loader = Loader(self.dataset, self.sampler, self.step, threads, pin_memory=gpu is not None, draw_on=gpu)
         bar = tqdm(total=config.steps, initial=self.step, unit="step", disable=not main, dynamic_ncols=True)
         asked, logged, began = None, self.step, time.perf_counter()
         with loader as batches, bar, StopRequest() as stop:

@@ -22,11 +22,18 @@ SIZES = {
 }
 
 
-@pytest.mark.parametrize("name", list(ENTRIES))
+@pytest.mark.parametrize("name", list(SIZES))
 def test_every_id_makes_the_map_it_names(name):
     env = gymnasium.make(name)
     assert env.reset(seed=0)[0].shape == (40, 40, 3)
     assert env.unwrapped.width == SIZES[name]
+    env.close()
+
+
+@pytest.mark.parametrize("name", sorted(set(ENTRIES) - set(SIZES)))
+def test_every_3d_id_makes_pictures_of_64_pixels(name):
+    env = gymnasium.make(name)
+    assert env.reset(seed=0)[0].shape == env.observation_space.shape == (64, 64, 3)
     env.close()
 
 
