@@ -17,9 +17,11 @@ from .config import from_dict
 from .parallel import ParallelConfig
 from .presets import PRESETS, OptimConfig, resolve
 
-DESCRIPTION = """Train a world model offline on a data set made by `collect`.
+DESCRIPTION = f"""Train a world model offline on a data set made by `collect`.
 
     accelerate launch train_wm.py --data data/dm100 --model s4wm --out runs/dm100
+
+Models: {", ".join(PRESETS)}; s4wm is completed by the image size.
 
 Every field below can be set; --model chooses their defaults. Ctrl-C saves and stops; the same command with --resume
 goes on exactly where the run was. Several processes: `accelerate launch --multi_gpu --num_processes N` (see README)."""
