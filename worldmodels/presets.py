@@ -24,7 +24,7 @@ class OptimConfig:
     weight_decay: float = 1e-2
     clip: float = 1000.0  # global gradient norm
     warmup: int = 1000  # optimiser steps of linear warm-up
-    schedule: Literal["cosine", "constant"] = "cosine"  # after the warm-up; cosine ends at zero on the last step
+    schedule: Literal["cosine", "constant"] = "cosine"  # after the warm-up; cosine falls to zero at the end
 
 
 @dataclass(frozen=True)
