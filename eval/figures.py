@@ -34,6 +34,7 @@ STYLE: Any = {
     "savefig.bbox": "tight",
 }
 MODEL, COPY, MEAN, SEEN = "#1f5fa8", "#d9822b", "#7a7a7a", "#2a9d76"
+CONTEXT = "#3d85f5"  # the border of frames that the model saw, as in the contact sheets of data sets
 MANY_POINTS = 60  # beyond this a line needs no markers, and a training curve is smoothed
 
 
@@ -58,7 +59,7 @@ def _draw_episode(rows: list[list[Axes]], picture: Picture) -> None:
     shown = len(picture.context)
     for column, frame in enumerate(picture.context):
         _show(rows[0][column], frame)
-        rows[0][column].spines[:].set(visible=True, color=COPY, linewidth=2)
+        rows[0][column].spines[:].set(visible=True, color=CONTEXT, linewidth=2)
         rows[0][column].set_title(f"seen {column - shown + 1:+d}" if column < shown - 1 else "last seen", fontsize=8)
     truth = picture.truth / 255
     for column, step in enumerate(picture.steps, shown):

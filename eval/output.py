@@ -33,9 +33,9 @@ def write(evaluation: Evaluation, origin: dict[str, Any], out: Path) -> None:
 def _frames_caption(evaluation: Evaluation) -> str:
     shown = ", ".join(str(picture.episode) for picture in evaluation.pictures)
     return (
-        f"Episodes {shown}: the first ones evaluated, at most {PICTURED_EPISODES}, not chosen by hand. Framed: the "
-        "last frames that the model saw. Then the truth, what it imagined from the actions alone (clipped to [0, 1] "
-        "for the eye only), and the absolute difference."
+        f"Episodes {shown}: among the first ones evaluated, at most {PICTURED_EPISODES}, not chosen by hand. Framed: "
+        "the last frames that the model saw. Then the truth, what it imagined from the actions alone (clipped to "
+        "[0, 1] for the eye only), and the absolute difference."
     )
 
 

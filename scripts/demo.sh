@@ -13,8 +13,8 @@ if [ -e demo/run/config.json ]; then
     resume=(--resume)
 fi
 # the options say what accelerate would otherwise warn that it assumes
-accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no \
-    train_wm.py --data demo/data --model s4wm-tiny --out demo/run "${resume[@]}"
+accelerate launch --quiet --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no \
+    train_wm.py --data demo/data --model s4wm-tiny --out demo/run ${resume[@]+"${resume[@]}"}
 
 evaluate --checkpoint demo/run --data demo/data --out demo/report
 

@@ -1,6 +1,4 @@
-#!/usr/bin/env bash
 # Sourced by the other scripts: makes .venv if there is none, installs longdream with the extras named in $1, activates it.
-#!/usr/bin/env bash
 # torch is pinned by constraints.txt unless one is installed already, so that an accelerator's own build is kept.
 
 find_python() {
@@ -15,17 +13,22 @@ find_python() {
 }
 
 install_began=$(date +%s)
-if [ ! -x .venv/bin/python ]; then
+if [ ! -e .venv/bin/pip ]; then
     python=$(find_python)
     echo "making .venv with $("$python" --version)"
+    rm -rf .venv
     "$python" -m venv .venv
 fi
-#!/usr/bin/env bash
 # shellcheck disable=SC1091
 . .venv/bin/activate
-constraints=(-c constraints.txt)
-if python -c 'import torch' 2>/dev/null; then
-    constraints=()
+# what is installed already is not asked for again: started once more, a script needs no network
+stamp=.venv/installed"$1"
+if [ ! -e "$stamp" ] || [ setup.cfg -nt "$stamp" ]; then
+    constraints=(-c constraints.txt)
+    if python -c 'import torch' 2>/dev/null; then
+        constraints=()
+    fi
+    python -m pip install --quiet --disable-pip-version-check ${constraints[@]+"${constraints[@]}"} -e ".$1"
+    touch "$stamp"
 fi
-python -m pip install --quiet --disable-pip-version-check "${constraints[@]}" -e ".$1"
 echo "installed in $(($(date +%s) - install_began)) s"

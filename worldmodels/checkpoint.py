@@ -3,7 +3,7 @@
 runs/x/config.json              the resolved training configuration and where it ran
 runs/x/metrics.jsonl            one JSON object a line
 runs/x/best/                    model.safetensors + config.json: the best validation loss so far
-runs/x/checkpoints/00001000/    the same, and trainer.pt + rng-*.pt, from which training goes on exactly
+runs/x/checkpoints/00001000/    the same, and trainer.pt, from which training goes on exactly
 """
 
 from __future__ import annotations
@@ -66,6 +66,9 @@ def whole_folder(final: Path) -> Iterator[Path]:
     if final.exists():
         final.rename(old)
     part.rename(final)
+    parent = os.open(final.parent, os.O_RDONLY)
+    os.fsync(parent)  # before anything older is removed
+    os.close(parent)
     shutil.rmtree(old, ignore_errors=True)
 
 

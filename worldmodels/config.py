@@ -1,6 +1,6 @@
 """Configurations as JSON: frozen dataclasses out and back, with unknown fields and values refused.
 
-A field that may hold one of several dataclasses (a union) carries the chosen one's name under "type".
+A nested dataclass carries its name under "type": a field may hold one of several (a union), or may come to.
 """
 
 from __future__ import annotations
@@ -8,29 +8,26 @@ from __future__ import annotations
 import dataclasses
 import types
 from pathlib import Path
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 TYPE = "type"
 
 
 def _choices(hint: Any) -> list[type]:
-    """Return the dataclasses that a union hint offers, or nothing where the hint is no such union."""
-    if get_origin(hint) not in (Union, types.UnionType):
-        return []
-    return [choice for choice in get_args(hint) if isinstance(choice, type) and dataclasses.is_dataclass(choice)]
+    """Return the dataclasses that a hint allows: itself, or the members of a union."""
+    offered = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    return [choice for choice in offered if isinstance(choice, type) and dataclasses.is_dataclass(choice)]
 
 
 def to_dict(config: Any) -> dict[str, Any]:
     """Return a dataclass as nested dictionaries that JSON can hold."""
-    hints = get_type_hints(type(config))
-    return {f.name: _plain(getattr(config, f.name), hints[f.name]) for f in dataclasses.fields(config)}
+    return {f.name: _plain(getattr(config, f.name)) for f in dataclasses.fields(config)}
 
 
-def _plain(value: Any, hint: Any) -> Any:
+def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value):
-        tag = {TYPE: type(value).__name__} if _choices(hint) else {}
-        return tag | to_dict(value)
+        return {TYPE: type(value).__name__} | to_dict(value)
     return str(value) if isinstance(value, Path) else value
 
 
@@ -38,7 +35,8 @@ def from_dict(cls: type[T], values: dict[str, Any], where: str = "") -> T:
     """Build a dataclass from `to_dict`'s output; missing fields keep their defaults.
 
     Raises:
-        ValueError: a field is unknown (the message names it and the known ones) or a required one is missing.
+        ValueError: a field is unknown (the message names it and the known ones), a required one is missing, or a value
+            is none of those that the field's `Literal` lists.
     """
     hints = get_type_hints(cls)
     unknown = set(values) - set(hints)
@@ -58,6 +56,7 @@ def _build(hint: Any, value: Any, where: str) -> Any:
         if value.get(TYPE) not in by_name:
             raise ValueError(f"{where}{TYPE} is {value.get(TYPE)!r}; it must be one of {', '.join(by_name)}")
         return from_dict(by_name[value[TYPE]], rest, where)
-    if dataclasses.is_dataclass(hint):
-        return from_dict(hint, value, where)  # type: ignore[arg-type]
-    return Path(value) if hint is Path else value
+    if get_origin(hint) is Literal and value not in get_args(hint):
+        raise ValueError(f"{where[:-1]} is {value!r}; it must be one of {', '.join(map(repr, get_args(hint)))}")
+    is_path = hint is Path or Path in get_args(hint)
+    return Path(value) if is_path and value is not None else value

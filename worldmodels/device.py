@@ -6,6 +6,7 @@ import ctypes
 import os
 import resource
 import sys
+from pathlib import Path
 
 import psutil
 import torch
@@ -20,24 +21,36 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
     """Return the Accelerator of this process, on the device asked for, with torch's threads shared out.
 
     Raises:
-        ValueError: cuda is asked for and there is none.
+        ValueError: cuda is asked for and there is none, or a tracker that is not installed.
     """
-    if config.device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("--device cuda: torch sees no CUDA device here")
-    on_cpu = config.device == "cpu" or not torch.cuda.is_available()
     accelerator = Accelerator(
-        cpu=on_cpu,
+        cpu=config.device == "cpu" or not torch.cuda.is_available(),
         mixed_precision=config.precision,
         log_with=None if config.tracker == "none" else config.tracker,
         project_dir=str(config.out),
     )
-    if on_cpu:
+    if config.device == "cuda" and accelerator.device.type != "cuda":
+        raise ValueError("--device cuda: torch sees no CUDA device here, or ACCELERATE_USE_CPU is set")
+    if config.tracker != "none" and not accelerator.log_with:
+        raise ValueError(f"--tracker {config.tracker} is not installed: pip install 'longdream[{config.tracker}]'")
+    if accelerator.device.type == "cpu":
         keep_freed_memory()
         # `accelerate launch` sets OMP_NUM_THREADS=1
         local = int(os.environ.get("LOCAL_WORLD_SIZE", accelerator.num_processes))
-        cores = psutil.cpu_count(logical=False) or os.cpu_count() or 1
-        torch.set_num_threads(config.cpu_threads or max(1, cores // local))
+        torch.set_num_threads(config.cpu_threads or max(1, usable_cores() // local))
     return accelerator
+
+
+def usable_cores() -> int:
+    """Return how many physical cores this process may use, by its affinity and its container's quota."""
+    limits = [psutil.cpu_count(logical=False) or os.cpu_count() or 1]
+    if hasattr(os, "sched_getaffinity"):
+        limits.append(len(os.sched_getaffinity(0)))
+    quota = Path("/sys/fs/cgroup/cpu.max")  # "MICROSECONDS PERIOD" or "max PERIOD"
+    if quota.is_file() and not (text := quota.read_text()).startswith("max"):
+        allowed, period = (int(part) for part in text.split())
+        limits.append(max(1, allowed // period))
+    return min(limits)
 
 
 def keep_freed_memory() -> None:

@@ -22,6 +22,10 @@ class LatentConfig:
     classes: int = 32  # V
     uniform_mix: float = 0.01  # share of the uniform distribution in prior and posterior (DreamerV3)
 
+    def __post_init__(self) -> None:
+        if not 0 < self.uniform_mix < 1:
+            raise ValueError(f"uniform_mix {self.uniform_mix}: between 0 and 1, else a KL divergence can be infinite")
+
     @property
     def size(self) -> int:
         """K * V, the width of a flattened latent."""
@@ -60,7 +64,7 @@ def sample(log_probs: Tensor, generators: Generators = None) -> Tensor:
     probabilities = log_probs.exp()
     winner = (probabilities.detach() / exponential(probabilities, generators)).argmax(-1)
     one_hot = F.one_hot(winner, log_probs.shape[-1]).to(probabilities.dtype)
-    return one_hot + probabilities - probabilities.detach()
+    return one_hot + (probabilities - probabilities.detach())  # in this order the value is exactly one-hot
 
 
 def kl_divergence(p: Tensor, q: Tensor) -> Tensor:

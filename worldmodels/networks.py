@@ -1,4 +1,4 @@
-"""The convolutional encoder and decoder, and the one-hidden-layer perceptron around the backbone.
+"""The convolutional encoder and decoder, and the perceptrons around the backbone.
 
 Axes: N images (batch x time), C channels, H height, W width, E embedding, F features.
 

@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from ..provenance import provenance
 from .config import to_dict
 from .train_config import RUN_CONFIG, TrainConfig
+
+LOCK = ".lock"
 
 
 def check_out(config: TrainConfig) -> None:
     """Raise ValueError where --out holds a run that is not to be resumed."""
     if (config.out / RUN_CONFIG).exists() and not config.resume:
         raise ValueError(f"{config.out} holds a run already: add --resume to go on with it, or choose another --out")
+
+
+def lock(out: Path) -> TextIO:
+    """Return an open file that keeps the run folder to this process for as long as it lives.
+
+    Raises:
+        ValueError: another trainer is at work there (a stopped one may still be saving).
+    """
+    handle = (out / LOCK).open("w")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        handle.close()
+        raise ValueError(f"another trainer is at work in {out}; wait until it has ended, or stop it") from None
+    return handle
 
 
 def check_disk(out: Path, parameters: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,17 +14,24 @@ from typing import Any, Literal
 import tyro
 
 from ..datasets.info import DatasetInfo
-from .config import from_dict
+from .config import from_dict, to_dict
 from .parallel import ParallelConfig
 from .presets import PRESETS, OptimConfig, resolve
 
-DESCRIPTION = """Train a world model offline on a data set made by `collect`.
+DESCRIPTION = f"""Train a world model offline on a data set made by `collect`.
 
     accelerate launch train_wm.py --data data/dm100 --model s4wm --out runs/dm100
+
+Models: {", ".join(PRESETS)}; s4wm is completed by the image size.
 
 Every field below can be set; --model chooses their defaults. Ctrl-C saves and stops; the same command with --resume
 goes on exactly where the run was. Several processes: `accelerate launch --multi_gpu --num_processes N` (see README)."""
 RUN_CONFIG = "config.json"
+# what may change when a run is resumed; all else decides what is learned, and another value would be another run
+CHANGEABLE = (
+    *("data", "out", "model", "steps", "resume", "config", "device", "cpu_threads", "loader_threads", "tracker"),
+    *("validate_every", "validation_episodes", "save_every", "log_every"),
+)
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,7 @@ class TrainConfig:
     validate_every: int = 500  # steps between validations
     validation_episodes: int = 128  # episodes of the validation split that are used, at most
     save_every: int = 500  # steps between checkpoints from which a run can go on
-    log_every: int = 10  # steps between lines of metrics.jsonl; the host waits for the device only then
+    log_every: int = 10  # steps between lines of metrics.jsonl, for which the host waits for the device
     precision: Literal["no", "bf16"] = "no"  # bf16: autocast; SSM kernels, KL and losses stay in float32
     device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: a GPU where there is one
     cpu_threads: int = 0  # of torch, per process; 0: the cores shared out over the processes
@@ -96,7 +104,7 @@ def _early(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for flag in ("--data", "--out", "--config"):
         parser.add_argument(flag, type=Path)
-    parser.add_argument("--model", default=TrainConfig.model)
+    parser.add_argument("--model")
     parser.add_argument("--resume", action="store_true")
     return parser.parse_known_args(arguments)[0]
 
@@ -110,9 +118,10 @@ def _defaults(early: argparse.Namespace) -> TrainConfig:
         config = from_dict(TrainConfig, read_run_config(saved))
         return config if early.resume else dataclasses.replace(config, data=tyro.MISSING, out=tyro.MISSING)
     info = DatasetInfo.read(early.data) if early.data else None
-    name = resolve(early.model, info.arrays["image"].shape[0] if info else 40)
-    if info and name != early.model:
-        print(f"{early.model} is {name} for images of {info.arrays['image'].shape[0]} pixels")
+    asked = early.model or TrainConfig.model
+    name = resolve(asked, info.arrays["image"].shape[0] if info else 40)
+    if info and name != asked and os.environ.get("RANK", "0") == "0":
+        print(f"{asked} is {name} for images of {info.arrays['image'].shape[0]} pixels")
     preset = PRESETS[name]
     return TrainConfig(
         data=tyro.MISSING,
@@ -140,4 +149,27 @@ def parse(arguments: Sequence[str]) -> TrainConfig:
         description=DESCRIPTION,
         config=(tyro.conf.AvoidSubcommands,),
     )
+    if early.model and early.model not in (defaults.model, defaults.model.rsplit("-", 1)[0]):
+        raise ValueError(f"--model {early.model}: the configuration to start from is a {defaults.model}; leave it out")
+    if early.resume:
+        refuse_changes(defaults, config)
     return dataclasses.replace(config, model=defaults.model)
+
+
+def refuse_changes(saved: TrainConfig, wanted: TrainConfig) -> None:
+    """Raise ValueError, naming both values, where a resumed run would no longer be the same run."""
+    before, after = flat(to_dict(saved)), flat(to_dict(wanted))
+    for name, value in after.items():
+        if name not in CHANGEABLE and before.get(name) != value:
+            raise ValueError(
+                f"--{name.replace('_', '-')} was {before.get(name)} and cannot become {value} when the run is resumed: "
+                "start another run (--config takes its settings over)"
+            )
+
+
+def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested dictionaries as one, with dotted names."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        found |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return found

@@ -12,6 +12,7 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from .config import to_dict
 from .device import generator_state, make_accelerator, peak_memory, restore_generator
 from .interrupt import StopRequest
 from .optim import build_optimizer, lr_factor, set_lr
-from .run_folder import check_disk, check_out, record_run
+from .run_folder import check_disk, check_out, lock, record_run
 from .run_log import RunLog
 from .train_config import TrainConfig, check_fits, parse
 
@@ -61,6 +62,7 @@ class Trainer:
         self.parameters = sum(p.numel() for p in model.parameters())
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
         self.step, self.best = 0, math.inf
+        self.lock: AbstractContextManager[Any] = nullcontext()  # the main process keeps the run folder to itself
         torch.manual_seed(_process_seed(config.seed, self.accelerator.process_index))  # latents differ by process
         checkpoint = latest(config.out) if config.resume else None
         if checkpoint is not None:
@@ -80,7 +82,7 @@ class Trainer:
         loader = Loader(self.dataset, self.sampler, self.step, threads, pin_memory=gpu is not None, draw_on=gpu)
         bar = tqdm(total=config.steps, initial=self.step, unit="step", disable=not main, dynamic_ncols=True)
         asked, logged, began = None, self.step, time.perf_counter()
-        with loader as batches, bar, StopRequest() as stop:
+        with self.lock, loader as batches, bar, StopRequest() as stop:
             for batch in batches:
                 if self.step >= config.steps:
                     break
@@ -95,7 +97,7 @@ class Trainer:
                     bar.set_postfix(
                         loss=f"{line['loss']:.1f}", frames_s=f"{line['frames_per_second']:.0f}", refresh=False
                     )
-                    asked = self._agreed(stop.signal)
+                asked = self._agreed(stop.signal)
                 if last or self.step % config.validate_every == 0:
                     self._validate()
                 if last or asked or self.step % config.save_every == 0:
@@ -211,9 +213,14 @@ class Trainer:
         restore_generator(state["generators"][self.accelerator.process_index], self.accelerator.device)
 
     def _agreed(self, signal: int | None) -> int | None:
-        """Return a signal that any process has seen: all must leave the loop at the same step."""
+        """Return a signal that any process has seen: all must leave the loop at the same step.
+
+        On GPUs they ask each other only every `log_every` steps, since it makes the host wait.
+        """
         if self.accelerator.num_processes == 1:
             return signal
+        if self.accelerator.device.type != "cpu" and self.step % self.config.log_every:
+            return None
         return max(gather_object([signal or 0])) or None
 
     def _open_run(self) -> None:
@@ -222,6 +229,7 @@ class Trainer:
         if self.accelerator.is_main_process:
             check_disk(out, self.parameters)
             out.mkdir(parents=True, exist_ok=True)
+            self.lock = lock(out)
             record_run(config)
             self.log = RunLog(out / METRICS, self.step)
         if config.tracker != "none":
@@ -276,8 +284,20 @@ def main() -> None:
     """Run `train_wm.py`; what the user got wrong is one line and exit status 2."""
     try:
         status = run(sys.argv[1:])
-    except ValueError as error:
-        if int(os.environ.get("RANK", "0")) == 0:
-            print(f"train_wm: {error}", file=sys.stderr)
-        status = 2
+    except torch.OutOfMemoryError:
+        status = fail("the GPU's memory is too small: lower --batch-size, or use more processes")
+    except (ValueError, OSError) as error:
+        status = fail(str(error))
+    finally:
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
     sys.exit(status)
+
+
+def fail(message: str) -> int:
+    """Say what is wrong, once where all processes know it, and by rank where one alone may; return the exit status."""
+    rank = os.environ.get("RANK", "0")
+    if rank == "0" or torch.distributed.is_initialized():
+        who = f", process {rank}" if rank != "0" else ""
+        print(f"train_wm{who}: {message}", file=sys.stderr)
+    return 2

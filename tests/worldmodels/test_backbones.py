@@ -5,16 +5,12 @@ Axes: B batch, T time, D width.
 
 import dataclasses
 import itertools
-import re
-import sys
-import types
-from pathlib import Path
 
 import pytest
 import torch
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
-import longdream
+from longdream.tests.worldmodels.readme_example import readme_module
 from longdream.worldmodels.backbones.catalogue import BACKBONES as CATALOGUE
 from longdream.worldmodels.backbones.catalogue import build_backbone
 from longdream.worldmodels.backbones.s4 import S4Config, S4Stack
@@ -23,12 +19,8 @@ WIDTH = 12
 
 
 def readme_backbone():
-    """The GRU that the README adds, run as if it stood in worldmodels/backbones/."""
-    readme = (Path(longdream.__file__).parent / "README.md").read_text()
-    code = next(block for block in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "(Backbone)" in block)
-    module = {"__name__": "longdream.worldmodels.backbones.gru", "__package__": "longdream.worldmodels.backbones"}
-    sys.modules.setdefault(module["__name__"], types.ModuleType(module["__name__"]))  # where dataclass looks
-    exec(code, module)
+    """The GRU that the README adds."""
+    module = readme_module()
     return module["GRU"](module["GRUConfig"](WIDTH))
 
 

@@ -41,6 +41,22 @@ def test_a_choice_of_dataclasses_keeps_its_type():
         from_dict(Holder, {"part": {"type": "Middle"}})
 
 
+def test_a_part_saved_before_there_was_a_choice_is_still_read():
+    @dataclass(frozen=True)
+    class Before:
+        part: Left = field(default_factory=Left)
+
+    Before.__annotations__["part"] = Left
+    assert from_dict(Holder, to_dict(Before(Left(7)))) == Holder(Left(7))
+
+
+def test_a_value_outside_its_literal_is_named():
+    values = to_dict(PRESETS["s4wm-tiny"].model)
+    values["backbone"]["kernel"] = "s5"
+    with pytest.raises(ValueError, match=r"backbone\.kernel is 's5'.*'dplr', 's4d'"):
+        from_dict(ParallelConfig, values)
+
+
 def test_an_unknown_field_is_named_with_its_place():
     values = to_dict(PRESETS["s4wm-tiny"].model)
     values["backbone"]["widht"] = 3

@@ -52,23 +52,37 @@ def train(data, out, *more):
     return trainer.run(arguments(data, out, *more))
 
 
-def launch(data, out, *more, processes=1):
+def launch(data, out, *more, processes=1, script=ROOT / "train_wm.py"):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
     command = command if processes > 1 else [sys.executable]
-    environment = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "PYTHONFAULTHANDLER": "1"}
     return subprocess.Popen(
-        [*command, str(ROOT / "train_wm.py"), *arguments(data, out, *more)],
+        [*command, str(script), *arguments(data, out, *more)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         env=environment,
+        start_new_session=True,
     )
 
 
-def finish(process, status=0, timeout=180):
-    output, _ = process.communicate(timeout=timeout)
+def finish(process, status=0, timeout=120):
+    """Wait for the end; what does not end in time is aborted, whose stack dump is then part of the failure."""
+    try:
+        output, _ = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGABRT)
+        output, _ = process.communicate(timeout=30)
     assert process.returncode == status, output
     return output
+
+
+def wait_for(condition, process, seconds=90):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)
 
 
 def mean_picture_error(data):
@@ -93,28 +107,49 @@ def test_it_learns_below_the_floor_of_a_constant_picture(toy_data, tmp_path):
 
 def test_resuming_is_never_having_stopped(toy_data, tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    options = ["--steps=14", "--validate-every=4", "--save-every=5"]
-    train(toy_data, whole, *options)
-    process = launch(toy_data, killed, *options)
-    while latest(killed) is None:
-        assert process.poll() is None, process.communicate()[0]
-        time.sleep(0.01)
+    options = ["--optim.schedule=constant", "--validate-every=4", "--save-every=5"]
+    process = launch(toy_data, killed, "--steps=100000", *options)
+    wait_for(lambda: latest(killed) is not None, process)
     process.kill()  # the log may go on a little after the checkpoint
     process.communicate()
-    assert trainer.run(["--out", str(killed), "--data", str(toy_data), "--resume"]) == 0
+    stopped = int(latest(killed).name)
+    steps = f"--steps={stopped + 9}"
+    train(toy_data, whole, steps, *options)
+    assert trainer.run(["--out", str(killed), "--data", str(toy_data), "--resume", steps]) == 0
+    assert metrics(killed)[-1]["step"] == stopped + 9
     for kind in ("train", "validation"):
         assert metrics(killed, kind) == metrics(whole, kind)
     a, b = (load_model(latest(out)).model.state_dict() for out in (whole, killed))
     assert all(torch.equal(a[name], b[name]) for name in a)
 
 
+def test_a_resumed_run_stays_the_same_run(toy_data, tmp_path):
+    out = tmp_path / "run"
+    train(toy_data, out, "--steps=2")
+    before = (out / "config.json").read_bytes()
+    for flag in ("--optim.lr=0.5", "--seed=3", "--batch-size=8", "--world-model.units=8"):
+        with pytest.raises(ValueError, match=f"{flag.split('=')[0]} was .* cannot become"):
+            trainer.run(["--data", str(toy_data), "--out", str(out), "--resume", flag])
+    with pytest.raises(ValueError, match="--model s4wm-2d"):
+        trainer.run(["--data", str(toy_data), "--out", str(out), "--resume", "--model", "s4wm-2d"])
+    assert (out / "config.json").read_bytes() == before
+
+
+def test_a_second_trainer_in_the_same_folder_is_refused(toy_data, tmp_path):
+    out = tmp_path / "run"
+    process = launch(toy_data, out, "--steps=100000", "--save-every=1")
+    wait_for(lambda: latest(out) is not None, process)
+    with pytest.raises(ValueError, match="another trainer is at work"):
+        trainer.run(["--data", str(toy_data), "--out", str(out), "--resume", "--steps=100000"])
+    process.kill()
+    process.communicate()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_saves_and_says_how_to_go_on(toy_data, tmp_path, number):
     out = tmp_path / "run"
     process = launch(toy_data, out, "--steps=100000", "--save-every=100000", "--validate-every=100000")
-    while not (out / "metrics.jsonl").exists() or len(metrics(out)) < 3:
-        assert process.poll() is None, process.communicate()[0]
-        time.sleep(0.02)
+    wait_for(lambda: (out / "metrics.jsonl").exists() and len(metrics(out)) >= 3, process)
     process.send_signal(number)
     output = finish(process, 128 + number)
     assert "--resume" in output
@@ -140,6 +175,24 @@ def test_two_processes_train_as_one(toy_data, tmp_path):
         assert two["loss"] == pytest.approx(one["loss"], rel=0.2)
 
 
+def test_two_processes_keep_the_same_weights(toy_data, tmp_path):
+    """Gradients are averaged: ranks that train apart would drift apart, each as reproducible as ever."""
+    script = tmp_path / "compare.py"
+    script.write_text(
+        "import sys, torch\n"
+        "from accelerate.utils import gather_object\n"
+        "from longdream.worldmodels.trainer import Trainer, parse\n"
+        "trainer = Trainer(parse(sys.argv[1:]))\n"
+        "trainer.fit()\n"
+        "sums = gather_object([[p.double().sum().item() for p in trainer.unwrapped.parameters()]])\n"
+        "draws = gather_object([torch.rand(1).item()])\n"
+        "trainer.accelerator.print(len(sums), 'equal' if sums[0] == sums[1] else 'apart', draws[0] != draws[1])\n"
+        "torch.distributed.destroy_process_group()\n"
+    )
+    output = finish(launch(toy_data, tmp_path / "run", "--steps=4", processes=2, script=script))
+    assert "2 equal True" in output  # and latents are drawn differently
+
+
 def test_two_processes_resume_to_the_bit(toy_data, tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     options = ["--validate-every=100", "--save-every=3"]
@@ -149,6 +202,31 @@ def test_two_processes_resume_to_the_bit(toy_data, tmp_path):
     assert metrics(parts) == metrics(whole)
     with pytest.raises(ValueError, match="saved by 2 processes"):
         train(toy_data, parts, "--steps=9", "--resume")
+
+
+def test_bfloat16_trains(toy_data, tmp_path):
+    exact, low = tmp_path / "exact", tmp_path / "low"
+    train(toy_data, exact, "--steps=5")
+    finish(launch(toy_data, low, "--steps=5", "--precision=bf16"))  # Accelerate's precision is one for a process
+    for a, b in zip(metrics(exact), metrics(low), strict=True):
+        assert a["loss"] != b["loss"]
+        assert b["loss"] == pytest.approx(a["loss"], rel=0.1)
+
+
+@pytest.mark.filterwarnings("ignore:.*no supported trackers")
+def test_a_tracker_that_is_not_installed_is_said(toy_data, tmp_path, monkeypatch):
+    monkeypatch.setattr("accelerate.accelerator.filter_trackers", lambda *_: [])  # what accelerate then does
+    with pytest.raises(ValueError, match=r"pip install 'longdream\[wandb\]'"):
+        train(toy_data, tmp_path / "run", "--steps=1", "--tracker=wandb")
+
+
+def test_a_large_model_on_a_cpu_is_announced_with_its_time(toy_data, tmp_path, capsys, monkeypatch):
+    train(toy_data, tmp_path / "quiet", "--steps=3")
+    assert "hours" not in capsys.readouterr().out
+    monkeypatch.setattr(trainer, "LARGE", 0)
+    train(toy_data, tmp_path / "run", "--steps=3")
+    assert "hours" in capsys.readouterr().out
+    assert metrics(tmp_path / "run") == metrics(tmp_path / "quiet")  # the estimate draws nothing
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(toy_data, tmp_path):

@@ -10,12 +10,14 @@ import torch
 from torch.utils._pytree import tree_flatten
 
 from longdream.datasets.batch import Batch
+from longdream.tests.worldmodels.readme_example import readme_module
+from longdream.worldmodels.backbones.catalogue import BACKBONES
 from longdream.worldmodels.backbones.s4 import S4Config
 from longdream.worldmodels.base import Latent
 from longdream.worldmodels.checkpoint import build
 from longdream.worldmodels.latents import LatentConfig
 from longdream.worldmodels.networks import CNNConfig
-from longdream.worldmodels.parallel import ParallelConfig
+from longdream.worldmodels.parallel import LossConfig, ParallelConfig
 
 TINY = ParallelConfig(
     actions=3,
@@ -25,15 +27,18 @@ TINY = ParallelConfig(
     head_layers=1,
     backbone=S4Config(blocks=1, width=12, mlp=16, state=8, kernel="dplr"),
 )
+README = readme_module()
 MODELS = {
     "s4wm-dplr": TINY,
     "s4wm-s4d": dataclasses.replace(TINY, backbone=dataclasses.replace(TINY.backbone, kernel="s4d")),
+    "readme-gru": dataclasses.replace(TINY, backbone=README["GRUConfig"](12)),
 }
 B, T, A = 3, 40, 3
 
 
 @pytest.fixture(params=MODELS)
-def model(request):
+def model(request, monkeypatch):
+    monkeypatch.setitem(BACKBONES, README["GRUConfig"], README["GRU"])
     torch.manual_seed(0)
     return build(MODELS[request.param]).double()
 
@@ -130,6 +135,10 @@ def test_a_row_is_imagined_the_same_in_any_batch(model):
 
 def test_the_loss_is_the_written_out_objective(model):
     batch = make_batch()
+    batch = batch._replace(cont=torch.rand_like(batch.cont).round())
+    weights = dataclasses.replace(model.config.loss, reward=3.0, cont=2.0)
+    model.config = dataclasses.replace(model.config, loss=weights)
+    torch.nn.init.normal_(model.reward.net[-1].weight)  # it starts at zero, and would say the same of any target
     torch.manual_seed(3)
     loss = model(batch)
     torch.manual_seed(3)
@@ -142,10 +151,15 @@ def test_the_loss_is_the_written_out_objective(model):
             image = ((prediction.image[b, t] - batch.image[b, t] / 255) ** 2).sum()
             kl = (q[b, t] * (q[b, t] / p[b, t]).log()).sum()
             reward = model.reward.loss(beliefs.latent.features[b, t], batch.reward[b, t])
-            cont = -prediction.cont[b, t].log()
-            total = total + image + kl + reward + cont  # 0.8 and 0.2 add up in the value
+            p_cont = prediction.cont[b, t]
+            cont = -(batch.cont[b, t] * p_cont.log() + (1 - batch.cont[b, t]) * (1 - p_cont).log())
+            total = total + image + kl + 3 * reward + 2 * cont  # 0.8 and 0.2 add up in the value
     assert loss.total.item() == pytest.approx(total.item() / (B * (T - 1)), rel=1e-6)
     assert loss.terms["episode_sum"].item() == pytest.approx(total.item() / B, rel=1e-6)
+
+
+def test_the_balance_is_the_papers():
+    assert (LossConfig().prior, LossConfig().posterior) == (0.8, 0.2)
 
 
 def test_the_kl_balance_holds_back_the_posterior(model):

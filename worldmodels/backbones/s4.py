@@ -49,9 +49,9 @@ class S4Layer(nn.Module):
     def _residual(self, x: Tensor, y: Tensor) -> Tensor:
         return x + F.glu(self.mix(F.gelu(y)), -1)
 
-    def forward(self, x: Tensor, first: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Run over a sequence: x (B T D), first (B T), state (B D N) -> the same."""
-        y, state = self.kernel(self.norm(x), first, state)
+    def forward(self, x: Tensor, first: Tensor, state: Tensor | None, resets: bool) -> tuple[Tensor, Tensor]:
+        """Run over a sequence: x (B T D), first (B T), state (B D N) -> the same; `resets` as in `SISO.forward`."""
+        y, state = self.kernel(self.norm(x), first, state, resets)
         return self._residual(x, y), state
 
     def step(self, x: Tensor, state: Tensor, cache: Any) -> tuple[Tensor, Tensor]:
@@ -99,9 +99,9 @@ class S4Stack(Backbone):
             kept = tuple(torch.where(first[:, :1, None], 0.0, s) for s in state)
             h, state = self.step(g[:, 0], kept, self.step_cache())
             return h[:, None], state
-        x, states = g, []
+        x, states, resets = g, [], bool(first[:, 1:].any())
         for index, layer in enumerate(self.layers):
-            x, last = layer(x, first, None if state is None else state[index])
+            x, last = layer(x, first, None if state is None else state[index], resets)
             states.append(last)
             x = self._after(index, x)
         return self.norm(x), tuple(states)

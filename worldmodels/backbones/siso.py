@@ -7,6 +7,8 @@ carried state enters as A^{r+1} s; the last state comes by Horner's rule over th
 
 Axes: B batch, H channels, L time, N real state values (the real parts of n = N/2 complex ones, then the imaginary
 parts), R steps a block, Q blocks.
+
+Precision: outside autocast. The kernels also need TF32 off for matrix products, which is torch's default.
 """
 
 from __future__ import annotations
@@ -76,12 +78,15 @@ class SISO(nn.Module, ABC):
         """Return C as a real row (H N) with y = C [Re s; Im s] = 2 Re(C s)."""
         return 2 * torch.cat([self.C[..., 0], -self.C[..., 1]], -1)
 
-    def forward(self, u: Tensor, first: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Run over a sequence: u (B L H), first (B L) bool, state (B H N), None for zeros -> y (B L H), state."""
+    def forward(self, u: Tensor, first: Tensor, state: Tensor | None, resets: bool) -> tuple[Tensor, Tensor]:
+        """Run over a sequence: u (B L H), first (B L) bool, state (B H N), None for zeros -> y (B L H), state.
+
+        `resets` says whether `first` is set anywhere after step 0: asking here would make the host wait in every layer.
+        """
         with torch.autocast(u.device.type, enabled=False):
             u = u.to(torch.promote_types(u.dtype, self.D.dtype)).transpose(1, 2)  # (B H L)
             factors = self.factors(u.shape[-1])
-            if first[:, 1:].any():
+            if resets:
                 y, state = self._with_resets(u, first, state, factors)
             else:
                 if state is not None:
