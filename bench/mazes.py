@@ -2,10 +2,10 @@
 
 Frames per CPU-second of one core; what is compared takes turns, the table shows medians of rounds. Stepping is timed
 under the policy of the catalogue, without the reset, which has a column of its own; the ray caster's figure is that of
-whole episodes, drawing the maze and the policy included. Frames and rewards of the two packages are compared on the way.
+whole episodes, drawing the maze and the policy included. Frames and rewards of both packages are compared.
 
-    python bench/memory_maze.py
-    python bench/memory_maze.py --cells 9 15 --rounds 3 --steps 50
+    python bench/mazes.py
+    python bench/mazes.py --cells 9 15 --rounds 3 --steps 50
 """
 
 from __future__ import annotations
