@@ -8,6 +8,7 @@ import sys
 import time
 
 import numpy as np
+import psutil
 import pytest
 
 from longdream.collectors import workers
@@ -312,9 +313,8 @@ def test_a_dying_worker_is_reported(tmp_path):
     out = tmp_path / "dm"
     process = start(words(out, 100_000, "--workers", 2))
     wait_for_shards(out, 1, process)
-    children = subprocess.run(["ps", "--ppid", str(process.pid), "-o", "pid=,args="], capture_output=True, text=True)
-    worker = next(line.split()[0] for line in children.stdout.splitlines() if "spawn_main" in line)
-    os.kill(int(worker), signal.SIGKILL)
+    children = psutil.Process(process.pid).children()
+    next(child for child in children if any("spawn_main" in word for word in child.cmdline())).kill()
     _, err = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "a worker died (exit code -9" in err

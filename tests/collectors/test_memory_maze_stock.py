@@ -36,12 +36,11 @@ def toward_target(world, steps):
         yield steer(heading, onward.x + 0.5 - x, onward.y + 0.5 - y)
 
 
-@pytest.mark.parametrize(("cells", "seed", "steps"), [(9, OBJECT_IN_THE_MIDDLE, 16), (11, 3, 10)])
-def test_our_changes_change_no_frame_and_no_reward(stock, cells, seed, steps):  # noqa: F811
-    ours, theirs = stock(cells, seed), stock(cells, seed, 64, False)
+def test_our_changes_change_no_frame_and_no_reward(stock):  # noqa: F811
+    ours, theirs = stock(9, OBJECT_IN_THE_MIDDLE), stock(9, OBJECT_IN_THE_MIDDLE, 64, False)
     collected = 0.0
     assert np.array_equal(ours.frame, theirs.frame)
-    for action in toward_target(ours, steps):
+    for action in toward_target(ours, 20):
         now, other = ours.step(action), theirs.step(action)
         assert now == other
         assert np.array_equal(ours.frame, theirs.frame)
