@@ -13,11 +13,12 @@ from longdream.bench.probing_floors import layouts, object_floor, trajectories, 
 from longdream.collectors.envs.memory_maze_draw import RULES, draw
 from longdream.collectors.envs.memory_maze_world import MazeWorld, place
 from longdream.collectors.envs.walker import Action
-from longdream.collectors.policies.memory_maze import NOISE, Cell, wander, ways_to
+from longdream.collectors.policies.memory_maze import NOISE, ORDERS, Cell, wander, ways_to
 
 MAZES, TRAJECTORIES = 3000, 300  # of one size
 WALLS = {9: 80.8, 15: 78.3}  # %; published
 OBJECTS = {9: 23.9, 15: 64.8}  # squared cells; published
+LEFT, RIGHT = (Action.LEFT, Action.FORWARD_LEFT), (Action.RIGHT, Action.FORWARD_RIGHT)
 WALLS_WITHIN, OBJECTS_WITHIN = 0.5, {9: 1.0, 15: 1.5}  # our goal
 
 
@@ -33,12 +34,12 @@ def distances(goal, free):
     return steps
 
 
-@pytest.mark.parametrize("first", range(4))
-def test_ways_are_shortest(first):
+@pytest.mark.parametrize("order", range(0, len(ORDERS), 5))
+def test_ways_are_shortest(order):
     for seed in range(5):
         free = {Cell(x, y) for y, x in np.argwhere(draw(15, seed).free).tolist()}
         goal = min(free)
-        onward, steps = ways_to(goal, free, first), distances(goal, free)
+        onward, steps = ways_to(goal, free, order), distances(goal, free)
         assert onward.keys() == free
         assert onward[goal] == goal
         assert all(steps[onward[cell]] == steps[cell] - 1 for cell in free - {goal})
@@ -46,7 +47,7 @@ def test_ways_are_shortest(first):
 
 def test_all_shortest_ways_are_taken():
     free = {Cell(x, y) for x in range(2) for y in range(2)}
-    assert {ways_to(Cell(1, 1), free, first)[Cell(0, 0)] for first in range(4)} == {Cell(0, 1), Cell(1, 0)}
+    assert {ways_to(Cell(1, 1), free, order)[Cell(0, 0)] for order in range(len(ORDERS))} == {Cell(0, 1), Cell(1, 0)}
 
 
 @pytest.mark.parametrize("cells", list(RULES))
@@ -72,6 +73,18 @@ def test_some_actions_are_noise():
         actions.append(action)
     share = actions.count(Action.NOOP) / 6000
     assert share == pytest.approx(NOISE / len(Action), abs=5 * np.sqrt(NOISE / len(Action) / 6000))
+
+
+def test_it_turns_left_as_often_as_right():
+    """Where several ways are shortest none is preferred."""
+    more_left = []
+    for seed in range(100):
+        world = MazeWorld(9, seed)
+        for action in wander(world, 500, np.random.default_rng(seed)):
+            world.step(action)
+            more_left.append((action in LEFT) - (action in RIGHT))
+    by_walk = np.mean(np.reshape(more_left, (100, 500)), 1)
+    assert abs(by_walk.mean()) < 4 * by_walk.std() / 10
 
 
 @pytest.mark.parametrize("cells", WALLS)
