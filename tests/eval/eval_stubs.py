@@ -5,6 +5,7 @@ Their latents ARE frames: `deter` holds an image on [0, 1], flattened, and the r
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import NamedTuple
 
 import numpy as np
@@ -62,19 +63,19 @@ class Frames(NamedTuple):
 class FrameModel(WorldModel):
     """Reconstructs exactly and tells the reward that it sees; what it imagines is `next_frame` and `next_reward`."""
 
+    @abstractmethod
     def next_frame(self, state: Frames) -> Tensor:
         """(B C H W), on [0, 1]."""
-        raise NotImplementedError
 
     def next_reward(self, state: Frames) -> Tensor:
         """(B)."""
         return torch.zeros(len(state.context))
 
     def initial(self, batch_size):
-        raise NotImplementedError
+        raise AssertionError("the protocol begins by observing")
 
     def forward(self, batch, state=None):
-        raise NotImplementedError
+        raise AssertionError("the protocol does not train")
 
     def observe(self, batch, state=None, generators=None):
         frames = batch.image.float() / 255
