@@ -1,6 +1,7 @@
 """Writing big arrays chunk by chunk, in zarr's own sharding format (see chunked.py).
 
-zarr's writer gives the same bytes (the tests compare), but wants the whole array in memory and two to three times the CPU time.
+zarr's writer gives the same bytes (the tests compare), but wants the whole array in memory and two to three times the
+CPU time.
 """
 
 from __future__ import annotations
