@@ -1,6 +1,6 @@
 """What a world model is given: a batch of sequences, and the clock that all of the project keeps.
 
-Axes: B batch, T time, C channels, H height, W width, A action.
+Axes: B batch, T time, C channels, H height, W width, F features, A action.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from torch import Tensor
 
 
 class Batch(NamedTuple):
-    """Sequences side by side. One clock: `action[:, t]` LED TO `image[:, t]`.
+    """Sequences side by side. One clock: `action[:, t]` LED TO `obs[:, t]`.
 
     A NamedTuple and not a dataclass: Accelerate and autocast do not see tensors inside dataclasses.
     """
 
-    image: Tensor  # (B T C H W) uint8
+    obs: Tensor  # (B T C H W) uint8 images, or (B T F) float32 vectors
     action: Tensor  # (B T A) float32; zeros where `first`
     reward: Tensor  # (B T) float32
     cont: Tensor  # (B T) float32, 1 - terminal

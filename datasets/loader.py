@@ -51,7 +51,7 @@ def read_batch(
             once, and leave them there: the same bytes. Other data sets are read as ever.
 
     Returns:
-        A batch (B T ...). `image` (B T C H W) is a view of the frames as they are decoded, (B T H W C): channels last.
+        A batch (B T ...). `obs` (B T C H W) is a view of the frames as they are decoded, (B T H W C): channels last.
 
     Raises:
         ValueError: if the lengths differ.

@@ -133,7 +133,7 @@ def pictured_steps(query: int) -> tuple[int, ...]:
 
 def _pictures(outcome: Outcome, batch: Trials, steps: tuple[int, ...], count: int) -> list[Picture]:
     first = max(0, batch.context - PICTURED_CONTEXT)
-    truth = batch.batch.image.movedim(2, -1)  # (B T H W C)
+    truth = batch.batch.obs.movedim(2, -1)  # (B T H W C)
     imagined = outcome.frames.clamp(0, 1).movedim(2, -1)  # (B K H W C)
     asked = [batch.context + step for step in steps]
     return [

@@ -68,13 +68,13 @@ def run(model: WorldModel, trials: Trials, seed: int, keep: Collection[int] = ()
     """
     imagined = imagine(model, trials, seed)  # before the model sees any of the query
     inferred = infer(model, trials, seed)
-    context, query = trials.batch.image.split([trials.context, trials.batch.image.shape[1] - trials.context], 1)
+    context, query = trials.batch.obs.split([trials.context, trials.batch.obs.shape[1] - trials.context], 1)
     decoded = decode(model, imagined, query, keep)
     return Outcome(
         generation=decoded.error,
         copy_last=squared_error(floors.copy_last(context, query.shape[1]), query),
         mean_context=squared_error(floors.mean_context(context, query.shape[1]), query),
-        reconstruction=decode(model, inferred, trials.batch.image).error,
+        reconstruction=decode(model, inferred, trials.batch.obs).error,
         reward_imagined=predicts_reward(model, imagined),
         reward_inferred=predicts_reward(model, inferred),
         reward_true=rewarded(trials.batch.reward),
@@ -99,7 +99,7 @@ def decode(model: WorldModel, latent: Latent, truth: Tensor, keep: Collection[in
     errors, kept = [], []
     for start in range(0, truth.shape[1], STEPS_AT_ONCE):
         window = slice(start, start + STEPS_AT_ONCE)
-        image = model.predict(Latent(*(x[:, window] for x in latent))).image
+        image = model.predict(Latent(*(x[:, window] for x in latent))).obs
         errors.append(squared_error(image, truth[:, window]))
         kept.append(image[:, [step - start for step in sorted(keep) if start <= step < start + STEPS_AT_ONCE]])
     error = torch.cat(errors, 1)

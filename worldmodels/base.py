@@ -44,7 +44,7 @@ class Beliefs(NamedTuple):
 class Prediction(NamedTuple):
     """What the heads read out of a latent."""
 
-    image: Tensor  # (B T C H W) float, in [0, 1] up to model error
+    obs: Tensor  # (B T C H W) float images, in [0, 1] up to model error, or (B T F) vectors
     reward: Tensor  # (B T) expected reward
     cont: Tensor  # (B T) probability that the episode goes on
 

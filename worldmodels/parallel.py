@@ -84,7 +84,7 @@ class ParallelWorldModel(WorldModel):
 
     def observe(self, batch: Batch, state: State | None = None, generators: Generators = None) -> Beliefs:
         """Filter a sequence in one pass over time; see `WorldModel.observe`."""
-        return self._filter(batch, self._centred(batch.image), state, generators)
+        return self._filter(batch, self._centred(batch.obs), state, generators)
 
     def _filter(self, batch: Batch, pixels: Tensor, state: State | None, generators: Generators) -> Beliefs:
         """Filter a sequence whose images are already `_centred`."""
@@ -117,7 +117,7 @@ class ParallelWorldModel(WorldModel):
 
     def forward(self, batch: Batch, state: State | None = None) -> Loss:
         """Return the negative ELBO, summed over pixels and latents, averaged over the batch and the counted steps."""
-        pixels = self._centred(batch.image)
+        pixels = self._centred(batch.obs)
         beliefs = self._filter(batch, pixels, state, None)
         terms = self._terms(batch, pixels, beliefs)
         for name, term in terms.items():

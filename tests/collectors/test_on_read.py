@@ -86,13 +86,13 @@ def test_batches_and_the_loader(stored, drawn):
     for a, b, c in zip(one, other, on_device, strict=True):
         assert torch.equal(a, b)
         assert torch.equal(a, c)
-    assert one.image.stride() == other.image.stride() == on_device.image.stride()  # channels last, all of them
-    assert torch.equal(read_batch(stored, [1], draw_on=torch.device("cpu")).image, read_batch(stored, [1]).image)
+    assert one.obs.stride() == other.obs.stride() == on_device.obs.stride()  # channels last, all of them
+    assert torch.equal(read_batch(stored, [1], draw_on=torch.device("cpu")).obs, read_batch(stored, [1]).obs)
     sampler = WholeTrajectories(drawn.indices, 2, seed=0)
     for device in (None, torch.device("cpu")):
         with Loader(drawn, sampler, threads=2, draw_on=device) as loader:
             for step, batch in enumerate(itertools.islice(loader, 4)):
-                assert torch.equal(batch.image, read_batch(stored, sampler.batch(step)).image)
+                assert torch.equal(batch.obs, read_batch(stored, sampler.batch(step)).obs)
 
 
 def test_no_frame_is_on_the_disk(drawn, tmp_path):

@@ -32,15 +32,15 @@ def test_a_batch_is_its_episodes_side_by_side(dataset):
     batch = read_batch(dataset, [7, 2])
     for row, e in enumerate((7, 2)):
         episode = toy_episode(e, LENGTH)
-        np.testing.assert_array_equal(batch.image[row].permute(0, 2, 3, 1).numpy(), episode.image)
+        np.testing.assert_array_equal(batch.obs[row].permute(0, 2, 3, 1).numpy(), episode.image)
         np.testing.assert_array_equal(batch.action[row].numpy(), episode.action)
         np.testing.assert_array_equal(batch.reward[row].numpy(), episode.reward)
         np.testing.assert_array_equal(batch.cont[row].numpy(), 1 - episode.terminal)
         np.testing.assert_array_equal(batch.first[row].numpy(), episode.is_first)
-    assert batch.image.shape == (2, LENGTH, 3, 20, 20)
+    assert batch.obs.shape == (2, LENGTH, 3, 20, 20)
     assert [x.dtype for x in batch] == [torch.uint8, torch.float32, torch.float32, torch.float32, torch.bool]
     assert (batch.action[:, 0] == 0).all()
-    assert batch.image.flatten(0, 1).is_contiguous(memory_format=torch.channels_last)  # decoded in place, no copy
+    assert batch.obs.flatten(0, 1).is_contiguous(memory_format=torch.channels_last)  # decoded in place, no copy
 
 
 @pytest.mark.parametrize(("threads", "depth"), [(1, 1), (4, 6)])
@@ -87,7 +87,7 @@ def test_damage_surfaces_in_the_consumer_for_its_batch(tmp_path):
                 with pytest.raises(DatasetError, match=r"000008-000010: image/c/0/0/0/0 is damaged in chunk 0"):
                     next(loader)
             else:
-                assert len(next(loader).image) == 1
+                assert len(next(loader).obs) == 1
 
 
 def test_lengths_that_differ_are_named(tmp_path):

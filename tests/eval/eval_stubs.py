@@ -78,7 +78,7 @@ class FrameModel(WorldModel):
         raise AssertionError("the protocol does not train")
 
     def observe(self, batch, state=None, generators=None):
-        frames = batch.image.float() / 255
+        frames = batch.obs.float() / 255
         self.shape = frames.shape[2:]
         return Beliefs(self.latent(frames, batch.reward), torch.zeros(0), torch.zeros(0), Frames(frames, 0))
 

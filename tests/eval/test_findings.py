@@ -59,7 +59,7 @@ def test_one_episode_tells_nothing_about_luck() -> None:
 def test_a_model_that_does_not_see_is_said_not_to() -> None:
     class Blind(CopyLast):
         def observe(self, batch, state=None, generators=None):
-            return super().observe(batch._replace(image=255 - batch.image), state)
+            return super().observe(batch._replace(obs=255 - batch.obs), state)
 
     found = seeing(evaluated(Blind(), MemorySource(5)))
     assert found.verdict is Verdict.NOT

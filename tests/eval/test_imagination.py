@@ -22,9 +22,9 @@ class Peeking(FrameModel):
         self.seen = torch.zeros(0)
 
     def observe(self, batch, state=None, generators=None):
-        storage = batch.image.untyped_storage()
-        rows = storage.nbytes() // (len(batch.image) * batch.image[0, 0].numel())  # frames in memory, shown or not
-        hidden = torch.empty(0, dtype=torch.uint8).set_(storage).reshape(len(batch.image), rows, *batch.image.shape[2:])
+        storage = batch.obs.untyped_storage()
+        rows = storage.nbytes() // (len(batch.obs) * batch.obs[0, 0].numel())  # frames in memory, shown or not
+        hidden = torch.empty(0, dtype=torch.uint8).set_(storage).reshape(len(batch.obs), rows, *batch.obs.shape[2:])
         self.seen = hidden.float() / 255
         return super().observe(batch, state)
 
@@ -42,11 +42,11 @@ def test_a_model_that_peeks_finds_nothing() -> None:
 def test_peeking_would_pay_if_a_view_were_handed_over() -> None:
     """The test above can fail: the same model cheats on a window that is only a view."""
     batch = load(MemorySource(1), 0)
-    images = batch.batch.image.contiguous()
+    images = batch.batch.obs.contiguous()
     model = Peeking()
-    beliefs = model.observe(batch.batch._replace(image=images).window(0, 7))
+    beliefs = model.observe(batch.batch._replace(obs=images).window(0, 7))
     latent, _ = model.imagine(beliefs.state, batch.query_actions())
-    assert squared_error(model.predict(latent).image, images[:, 7:]).max() == 0
+    assert squared_error(model.predict(latent).obs, images[:, 7:]).max() == 0
 
 
 def test_the_model_imagines_before_it_sees_the_query() -> None:
@@ -54,7 +54,7 @@ def test_the_model_imagines_before_it_sees_the_query() -> None:
 
     class Recording(CopyLast):
         def observe(self, batch, state=None, generators=None):
-            calls.append(f"observe {batch.image.shape[1]}")
+            calls.append(f"observe {batch.obs.shape[1]}")
             return super().observe(batch, state)
 
         def imagine(self, state, actions, generators=None):
@@ -71,7 +71,7 @@ def test_truth_scores_zero_and_tells_every_reward() -> None:
     assert outcome.generation.abs().max() == outcome.reconstruction.abs().max() == 0
     assert torch.equal(outcome.reward_imagined, outcome.reward_true)
     assert outcome.reward_true.tolist() == [False, True, False, True]
-    query = load(source, 0, 1, 2, 3).batch.image[:, 7:]
+    query = load(source, 0, 1, 2, 3).batch.obs[:, 7:]
     assert torch.equal(outcome.frames, query[:, [0, 3]].float() / 255)
 
 
@@ -81,7 +81,7 @@ def test_frames_are_kept_across_stretches_of_decoding(monkeypatch: pytest.Monkey
     monkeypatch.setattr(imagination, "STEPS_AT_ONCE", 3)
     parts = imagination.run(Truth(source.episodes), load(source, 0, 1), seed=0, keep=(0, 2, 3, 8))
     assert torch.equal(whole.frames, parts.frames)
-    assert torch.equal(whole.frames, load(source, 0, 1).batch.image[:, [7, 9, 10, 15]].float() / 255)
+    assert torch.equal(whole.frames, load(source, 0, 1).batch.obs[:, [7, 9, 10, 15]].float() / 255)
 
 
 def test_the_reward_before_the_last_step_does_not_count() -> None:

@@ -14,9 +14,9 @@ def test_stack_follows_the_clock_and_the_axes_of_a_batch() -> None:
     episodes = [make_episode(index) for index in range(3)]
     batch = trials.stack(episodes)
     height, width, channels = IMAGE
-    assert batch.image.shape == (3, 11, channels, height, width)
-    assert batch.image.dtype == torch.uint8
-    assert batch.image[1, 4, 2, 5, 3] == episodes[1].image[4, 5, 3, 2]
+    assert batch.obs.shape == (3, 11, channels, height, width)
+    assert batch.obs.dtype == torch.uint8
+    assert batch.obs[1, 4, 2, 5, 3] == episodes[1].image[4, 5, 3, 2]
     assert batch.action.dtype == torch.float32
     np.testing.assert_array_equal(batch.action[2], episodes[2].action)
     np.testing.assert_array_equal(batch.cont[0], 1.0 - episodes[0].terminal)
@@ -29,7 +29,7 @@ def test_what_is_shown_does_not_share_memory_with_the_query() -> None:
     loaded = trials.load(source, [0, 1], [0, 1], trials.layout(source.episodes[0]))
     for part in [*loaded.shown(), loaded.query_actions()]:
         assert part.untyped_storage().nbytes() == part.numel() * part.element_size()
-    assert loaded.shown().image.shape[1] == 7
+    assert loaded.shown().obs.shape[1] == 7
     np.testing.assert_array_equal(loaded.query_actions()[1], source.episodes[1].action[7:])
 
 

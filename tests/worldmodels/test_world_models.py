@@ -148,7 +148,7 @@ def test_the_loss_is_the_written_out_objective(model):
     total = 0.0
     for b in range(B):
         for t in range(1, T):  # nothing is counted where an episode starts
-            image = ((prediction.image[b, t] - batch.image[b, t] / 255) ** 2).sum()
+            image = ((prediction.obs[b, t] - batch.obs[b, t] / 255) ** 2).sum()
             kl = (q[b, t] * (q[b, t] / p[b, t]).log()).sum()
             reward = model.reward.loss(beliefs.latent.features[b, t], batch.reward[b, t])
             p_cont = prediction.cont[b, t]
@@ -206,7 +206,7 @@ def test_predicting_in_chunks_is_predicting_at_once(model, monkeypatch):
     whole = model.predict(latent)
     monkeypatch.setattr("longdream.worldmodels.parallel.DECODE_CHUNK", 7)
     close(model.predict(latent), whole)
-    assert whole.image.shape == (B, T, 3, 8, 8)
+    assert whole.obs.shape == (B, T, 3, 8, 8)
 
 
 def test_bfloat16_autocast_stays_close_to_float32():
