@@ -10,6 +10,7 @@ VERBS = {
     "collect": ("longdream.collectors.cli", "main", "collect a data set of scripted episodes"),
     "inspect": ("longdream.datasets.cli", "inspect_main", "say what is in a data set, and draw a contact sheet"),
     "verify": ("longdream.datasets.cli", "verify_main", "check every file and digest of a data set"),
+    "sweep": ("longdream.experiments.cli", "main", "train and evaluate a whole comparison, as a YAML file says"),
     "evaluate": ("longdream.eval.cli", "main", "measure a checkpoint: imagination, reward, floors, report"),
 }
 

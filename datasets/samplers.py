@@ -1,25 +1,47 @@
-"""Which episodes make batch number `step`: pure functions, so all processes agree and a run can go on anywhere.
+"""Which steps of which episodes make batch number `step`: pure functions, so all processes agree and a run can go on
+anywhere.
 
-Axes: B batch.
+Both samplers walk through the concatenation of the epochs' permutations, in which every episode comes exactly once an
+epoch: `WholeTrajectories` cuts it into batches, `Streams` deals it out to rows that never end.
+
+Axes: B batch, E episodes, W window.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import count
+from typing import NamedTuple
 
 import numpy as np
 
 
-class WholeTrajectories:
-    """Whole episodes in random order, each exactly once an epoch.
+class Segment(NamedTuple):
+    """Steps `start` to `stop` (exclusive) of an episode."""
 
-    Global batches are cut from the concatenation of the epochs' permutations, so a batch may span two epochs and none
-    is ever short; each rank takes its contiguous share. There is no state to save: a batch depends on (seed, step,
-    rank, world_size) alone, and a run that goes on at step k just asks for batch k.
+    episode: int
+    start: int
+    stop: int
+
+
+Row = tuple[Segment, ...]  # one row of a batch: segments one after another
+
+
+def row_length(row: Row) -> int:
+    """Return the number of steps of a row."""
+    return sum(segment.stop - segment.start for segment in row)
+
+
+class Sampler(ABC):
+    """An endless sequence of batches. There is no state to save: a run that goes on at step k asks for batch k.
 
     Args:
-        episodes: their indices.
-        batch_size: B, the global batch, summed over the ranks.
+        episodes: (E) their indices.
+        lengths: (E) their numbers of steps.
+        batch_size: B, the global batch, summed over the ranks; each rank takes a contiguous share of its rows.
         seed: of the permutations.
         rank: of this process.
         world_size: number of processes.
@@ -29,28 +51,141 @@ class WholeTrajectories:
     """
 
     def __init__(
-        self, episodes: np.ndarray, batch_size: int, seed: int, rank: int = 0, world_size: int = 1
-    ) -> None:  # fmt: skip
+        self,
+        episodes: Sequence[int] | np.ndarray,
+        lengths: Sequence[int] | np.ndarray,
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
         if len(episodes) == 0:
             raise ValueError("there are no episodes to sample from: this split is empty")
         if batch_size < 1 or batch_size % world_size:
             raise ValueError(f"batch_size {batch_size} cannot be shared by {world_size} processes: make it a multiple")
         if not 0 <= rank < world_size:
             raise ValueError(f"rank {rank} is not one of {world_size} processes")
-        self.episodes = np.array(episodes, np.int64)
-        self.batch_size, self.seed, self.rank, self.world_size = batch_size, seed, rank, world_size
-        self._permutation = lru_cache(maxsize=2)(self._epoch)
+        self.episodes, self.lengths = np.array(episodes, np.int64), np.array(lengths, np.int64)
+        self.batch_size, self.seed = batch_size, seed
+        share = batch_size // world_size
+        self.rows = range(rank * share, (rank + 1) * share)  # of the global batch, those of this rank
+        self._epoch = lru_cache(maxsize=2)(self._permutation)
 
-    def batch(self, step: int) -> np.ndarray:
-        """Return this rank's episodes (B/world_size) of batch `step`, counted from 0."""
-        share = self.batch_size // self.world_size
-        start = step * self.batch_size + self.rank * share
-        return np.array([self._at(position) for position in range(start, start + share)])
+    @abstractmethod
+    def batch(self, step: int) -> list[Row]:
+        """Return this rank's rows (B/world_size) of batch `step`, counted from 0."""
 
-    def _at(self, position: int) -> np.int64:
-        epoch, place = divmod(position, len(self.episodes))
-        return self._permutation(epoch)[place]
-
-    def _epoch(self, epoch: int) -> np.ndarray:
+    def _permutation(self, epoch: int) -> np.ndarray:
+        """Return the order of an epoch (E), as positions in `episodes`."""
         generator = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(epoch,)))
-        return generator.permutation(self.episodes)
+        return generator.permutation(len(self.episodes))
+
+
+class WholeTrajectories(Sampler):
+    """Whole episodes in random order. A batch may span two epochs, and none is ever short.
+
+    Raises:
+        ValueError: as `Sampler`, or if the episodes have more than one length.
+    """
+
+    def __init__(
+        self,
+        episodes: Sequence[int] | np.ndarray,
+        lengths: Sequence[int] | np.ndarray,
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        super().__init__(episodes, lengths, batch_size, seed, rank, world_size)
+        other = np.flatnonzero(self.lengths != self.lengths[0])
+        if len(other):
+            raise ValueError(
+                f"whole trajectories must have one length: episode {episodes[0]} has {lengths[0]} steps, episode "
+                f"{episodes[other[0]]} has {lengths[other[0]]}; windows (--window) take any"
+            )
+
+    def batch(self, step: int) -> list[Row]:
+        """Return this rank's episodes of batch `step`, each a row of one segment."""
+        return [self._whole(step * self.batch_size + row) for row in self.rows]
+
+    def _whole(self, position: int) -> Row:
+        epoch, turn = divmod(position, len(self.episodes))
+        place = self._epoch(epoch)[turn]
+        return (Segment(int(self.episodes[place]), 0, int(self.lengths[place])),)
+
+
+class Streams(Sampler):
+    """Endless streams for truncated backpropagation through time: a row goes on where its last window stopped.
+
+    Row r is the exact concatenation of the episodes at places r, r + B, r + 2B, ... of the epochs' permutations; its
+    window number `step` is steps `step` W to (`step` + 1) W of that, and may span several episodes, of any lengths.
+
+    Args:
+        window: W, in steps; the others as for `Sampler`.
+
+    Raises:
+        ValueError: as `Sampler`, or if the window has no step.
+    """
+
+    def __init__(
+        self,
+        episodes: Sequence[int] | np.ndarray,
+        lengths: Sequence[int] | np.ndarray,
+        batch_size: int,
+        window: int,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        super().__init__(episodes, lengths, batch_size, seed, rank, world_size)
+        if window < 1:
+            raise ValueError(f"a window must have 1 step or more, not {window}")
+        self.window = window
+        self._begins = [np.zeros(batch_size, np.int64)]  # (B) where each epoch begins in every stream, as far as asked
+        self._ends = lru_cache(maxsize=2 * len(self.rows))(self._cumulate)
+
+    def batch(self, step: int) -> list[Row]:
+        """Return window number `step` of each of this rank's streams."""
+        return [self._cut(row, step * self.window, (step + 1) * self.window) for row in self.rows]
+
+    def _cut(self, row: int, start: int, stop: int) -> Row:
+        """Return steps `start` to `stop` of a stream."""
+        segments: list[Segment] = []
+        for whole, end in self._stream(row, start):
+            begin = end - whole.stop
+            segments.append(Segment(whole.episode, max(0, start - begin), min(end, stop) - begin))
+            if end >= stop:
+                break
+        return tuple(segments)
+
+    def _stream(self, row: int, step: int) -> Iterator[tuple[Segment, int]]:
+        """Yield the episodes of a stream from the one at `step` on, with where each ends, in steps of the stream."""
+        for epoch in count(self._epoch_at(row, step)):
+            places, ends = self._places(row, epoch), self._ends(row, epoch)
+            for turn in range(int(np.searchsorted(ends, step, "right")), len(ends)):
+                place = places[turn]
+                yield Segment(int(self.episodes[place]), 0, int(self.lengths[place])), int(ends[turn])
+
+    def _epoch_at(self, row: int, step: int) -> int:
+        """Return the epoch in which a stream is at `step`."""
+        while self._begins[-1][row] <= step:
+            self._begin(len(self._begins))
+        return bisect_right(self._begins, step, key=lambda begins: begins[row]) - 1
+
+    def _begin(self, epoch: int) -> np.ndarray:
+        """Return where an epoch begins in every stream (B), in steps of the stream."""
+        for before in range(len(self._begins) - 1, epoch):
+            rows = np.arange(before * len(self.episodes), (before + 1) * len(self.episodes)) % self.batch_size
+            dealt = np.bincount(rows, self.lengths[self._epoch(before)], self.batch_size)
+            self._begins.append(self._begins[before] + dealt.astype(np.int64))
+        return self._begins[epoch]
+
+    def _cumulate(self, row: int, epoch: int) -> np.ndarray:
+        """Return where each episode that an epoch deals to a row ends, in steps of the stream."""
+        return self._begin(epoch)[row] + np.cumsum(self.lengths[self._places(row, epoch)])
+
+    def _places(self, row: int, epoch: int) -> np.ndarray:
+        """Return the positions in `episodes` that an epoch deals to a row: every B-th of what is concatenated."""
+        first = (row - epoch * len(self.episodes)) % self.batch_size
+        return self._epoch(epoch)[first :: self.batch_size]

@@ -164,12 +164,12 @@ def check_fit(config: dict[str, Any], layout: Layout) -> None:
         ValueError: the images or the actions are of another size.
     """
     model = config.get("world_model", {})
-    cnn = model.get("cnn", {})
+    codec = model.get("codec", {})
     height, width, channels = layout.image
     pairs = {
-        "image height": (cnn.get("size"), height),
-        "image width": (cnn.get("size"), width),
-        "number of channels": (cnn.get("channels"), channels),
+        "image height": (codec.get("size"), height),
+        "image width": (codec.get("size"), width),
+        "number of channels": (codec.get("channels"), channels),
         "number of actions": (model.get("actions"), layout.actions),
     }
     for what, (told, found) in pairs.items():

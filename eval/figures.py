@@ -88,10 +88,10 @@ def save_curves(evaluation: Evaluation, path: Path) -> None:
         figure = Figure(figsize=(8, 4))
         axes = figure.add_subplot()
         for label, colour, dash, curve in curves:
-            axes.plot(np.arange(1, len(curve) + 1), curve, dash, color=colour, label=label, marker=_marker(len(curve)))
+            axes.plot(np.arange(1, len(curve) + 1), curve, dash, color=colour, label=label, marker=marker(len(curve)))
         axes.set(xlabel="imagined step", ylabel="squared error of a frame")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        _scale(axes, [curve for *_, curve in curves])
+        scale(axes, [curve for *_, curve in curves])
         figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=2)
         figure.set_layout_engine("constrained")
         figure.savefig(path)
@@ -118,11 +118,11 @@ def _draw_term(axes: Axes, name: str, kinds: dict[str, Series]) -> None:
         axes.plot(steps, values, color=MODEL, linewidth=1.2, label="training")
     if "validation" in kinds:
         steps, values = kinds["validation"]
-        axes.plot(steps, values, color=COPY, marker=_marker(len(steps)), label="validation")
+        axes.plot(steps, values, color=COPY, marker=marker(len(steps)), label="validation")
     axes.set_title(name)
     axes.set_xlabel("optimiser step")
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-    _scale(axes, [np.asarray(series.values) for series in kinds.values()])
+    scale(axes, [np.asarray(series.values) for series in kinds.values()])
 
 
 def _smooth(series: Series) -> Series:
@@ -134,7 +134,7 @@ def _smooth(series: Series) -> Series:
     return Series([int(np.mean(part)) for part in steps], [float(np.mean(part)) for part in values])
 
 
-def _scale(axes: Axes, curves: Sequence[np.ndarray]) -> None:
+def scale(axes: Axes, curves: Sequence[np.ndarray]) -> None:
     """Take a logarithmic axis where every value is positive and they span more than a factor of 5, else start at 0."""
     low, high = min(map(np.min, curves)), max(map(np.max, curves))
     if low > 0 and high > 5 * low:
@@ -146,7 +146,7 @@ def _scale(axes: Axes, curves: Sequence[np.ndarray]) -> None:
         axes.set_ylim(0, None if high > 0 else 1)
 
 
-def _marker(points: int) -> str:
+def marker(points: int) -> str:
     return "o" if points == 1 else "." if points <= MANY_POINTS else ""
 
 

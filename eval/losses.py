@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 KINDS = ("train", "validation")
-PREFERRED = ("loss", "image", "kl", "dynamics", "representation", "reward", "cont")  # drawn in this order, others after
+NO_TERMS = ("step", "seconds")  # numbers that every line has
+PREFERRED = ("loss", "reconstruction", "kl", "dynamics", "reward", "cont")  # drawn in this order, others after
 
 
 class Series(NamedTuple):
@@ -55,7 +56,7 @@ def _parse(line: str) -> dict | None:
 
 
 def _numbers(record: dict) -> list[str]:
-    return [name for name, value in record.items() if name != "step" and _finite(value)]
+    return [name for name, value in record.items() if name not in NO_TERMS and _finite(value)]
 
 
 def _finite(value: object) -> bool:

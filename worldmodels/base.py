@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, tree_map
 
 from ..datasets.batch import Batch
 
@@ -105,13 +105,18 @@ class WorldModel(nn.Module, ABC):
         return Latent(*(torch.cat(parts, 1) for parts in zip(*latents, strict=True))), state
 
 
+def rows(mask: Tensor, like: Tensor) -> Tensor:
+    """Return a mask of rows (B) in a shape that broadcasts with `like` (B ...)."""
+    return mask.reshape(-1, *[1] * (like.dim() - 1))
+
+
 class Backbone(nn.Module, ABC):
     """A causal sequence model: g_1..g_T and a state in, h_1..h_T and a state out."""
 
     @property
     def state_size(self) -> int:
-        """Number of real values carried from step to step, per batch row."""
-        return sum(leaf.numel() for leaf in tree_leaves(self.initial(1)))
+        """Number of real values carried from step to step, per batch row; counters are not counted."""
+        return sum(leaf.numel() for leaf in tree_leaves(self.initial(1)) if leaf.is_floating_point())
 
     @abstractmethod
     def initial(self, batch_size: int) -> State:
@@ -124,6 +129,20 @@ class Backbone(nn.Module, ABC):
         Where `first` is set, everything before that step is forgotten, `state` included. None stands for the initial
         state and spares its cost.
         """
+
+    def forward_states(self, g: Tensor, first: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """Run over a sequence like `forward`; return h and the state after EVERY step, each of its leaves (B T ...).
+
+        This loop holds for any backbone; one whose `forward` has all states at hand overrides it.
+        """
+        initial, cache = self.initial(len(g)), self.step_cache()
+        state, outputs, states = initial if state is None else state, [], []
+        for x, start in zip(g.unbind(1), first.unbind(1), strict=True):
+            kept = tree_map(lambda i, s, start=start: torch.where(rows(start, s), i, s), initial, state)
+            h, state = self.step(x, kept, cache)
+            outputs.append(h)
+            states.append(state)
+        return torch.stack(outputs, 1), tree_map(lambda *leaves: torch.stack(leaves, 1), *states)
 
     @abstractmethod
     def step_cache(self) -> StepCache:

@@ -22,12 +22,10 @@ from safetensors.torch import load_file, save_file
 
 from .base import WorldModel
 from .config import from_dict, to_dict
-from .parallel import ParallelConfig, ParallelWorldModel
+from .families import FAMILIES, family_of
 
-FORMAT = 1
+FORMAT = 2  # 1: before 0.2, when a model's configuration had other fields
 WEIGHTS, CONFIG, BEST, CHECKPOINTS = "model.safetensors", "config.json", "best", "checkpoints"
-# family name -> (configuration, model); a new family of world models is one line here
-FAMILIES: dict[str, tuple[type, type[WorldModel]]] = {"parallel": (ParallelConfig, ParallelWorldModel)}
 
 
 class LoadedModel(NamedTuple):
@@ -36,19 +34,6 @@ class LoadedModel(NamedTuple):
     model: WorldModel
     config: dict[str, Any]  # the checkpoint's config.json: "step", "world_model", "train", ...
     path: Path  # the checkpoint folder it came from
-
-
-def build(config: Any) -> WorldModel:
-    """Return a new world model with the current torch seed's weights."""
-    for config_type, model_type in FAMILIES.values():
-        if type(config) is config_type:
-            return model_type(config)
-    raise ValueError(f"no world model is built from a {type(config).__name__}")
-
-
-def family_of(config: Any) -> str:
-    """Return the name under which a configuration's family is saved."""
-    return next(name for name, (config_type, _) in FAMILIES.items() if type(config) is config_type)
 
 
 @contextmanager
@@ -129,11 +114,12 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> LoadedMo
     """
     folder = find(Path(path))
     config = json.loads((folder / CONFIG).read_text())
-    if config.get("format", 0) > FORMAT:
-        raise ValueError(f"{folder} has checkpoint format {config['format']}; this version reads up to {FORMAT}")
+    if (found := config.get("format", 0)) != FORMAT:
+        mend = "update longdream" if found > FORMAT else "evaluate it with the version that trained it, or train again"
+        raise ValueError(f"{folder} has checkpoint format {found}, this version reads {FORMAT}: {mend}")
     if config["family"] not in FAMILIES:
         raise ValueError(f"{folder} is of the family {config['family']!r}; known are {', '.join(FAMILIES)}")
-    config_type, model_type = FAMILIES[config["family"]]
-    model = model_type(from_dict(config_type, config["world_model"]))
+    family = FAMILIES[config["family"]]
+    model = family.model(from_dict(family.config, config["world_model"]))
     load_weights(model, folder)
     return LoadedModel(model.to(device).eval(), config, folder)

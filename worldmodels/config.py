@@ -50,6 +50,8 @@ def from_dict(cls: type[T], values: dict[str, Any], where: str = "") -> T:
 
 
 def _build(hint: Any, value: Any, where: str) -> Any:
+    if value is None and type(None) in get_args(hint):
+        return None
     if choices := _choices(hint):
         by_name = {choice.__name__: choice for choice in choices}
         rest = {name: part for name, part in value.items() if name != TYPE}

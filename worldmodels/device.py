@@ -8,6 +8,7 @@ import resource
 import sys
 from pathlib import Path
 
+import numpy as np
 import psutil
 import torch
 from accelerate import Accelerator
@@ -61,6 +62,11 @@ def keep_freed_memory() -> None:
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         for parameter in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD):
             libc.mallopt(parameter, 2**31 - 1)
+
+
+def spawned_seed(seed: int, index: int) -> int:
+    """Return the seed of torch's generator for one of several processes, or of several batches."""
+    return int(np.random.SeedSequence(seed, spawn_key=(index,)).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 def generator_state(device: torch.device) -> dict[str, torch.Tensor]:

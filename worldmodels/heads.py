@@ -10,19 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .networks import perceptron
+from .symlog import symexp, symlog
 
 BINS = 255
 LIMIT = 20.0  # the outermost bins, in symlog space: rewards of +-(e^20 - 1)
-
-
-def symlog(x: Tensor) -> Tensor:
-    """Return sign(x) log(1 + |x|)."""
-    return x.sign() * x.abs().log1p()
-
-
-def symexp(x: Tensor) -> Tensor:
-    """Return sign(x) (e^|x| - 1), the inverse of `symlog`."""
-    return x.sign() * x.abs().expm1()
 
 
 def reward_bins() -> Tensor:

@@ -43,28 +43,38 @@ def log_probabilities(logits: Tensor, config: LatentConfig) -> Tensor:
     return probabilities.log()
 
 
-def exponential(like: Tensor, generators: Generators) -> Tensor:
-    """Draw Exp(1) noise of `like`'s shape, row by row where every row has its own generator."""
+def noise(like: Tensor, generators: Generators = None) -> Tensor:
+    """Draw the Exp(1) noise of `choose` in `like`'s shape (B ...).
+
+    Args:
+        like: for its shape, dtype and device.
+        generators: one CPU generator per row of the batch; None draws from torch's global generator.
+    """
     if generators is None:
         return torch.empty_like(like).exponential_()
     rows = [torch.empty(like.shape[1:], dtype=like.dtype).exponential_(generator=g) for g in generators]
     return torch.stack(rows).to(like.device)
 
 
-def sample(log_probs: Tensor, generators: Generators = None) -> Tensor:
-    """Draw one-hot latents (B ... K V); gradients go straight through to the probabilities.
+def choose(log_probs: Tensor, exponential: Tensor) -> Tensor:
+    """Turn noise into one-hot latents; gradients go straight through to the probabilities.
 
     The argmax of p / Exp(1) is an exact categorical draw (the Gumbel trick) and, unlike `multinomial`, never makes the
     host wait for the device.
 
     Args:
-        log_probs: (B ... K V).
-        generators: one CPU generator per row of the batch; None draws from torch's global generator.
+        log_probs: (... K V).
+        exponential: (... K V), from `noise`.
     """
     probabilities = log_probs.exp()
-    winner = (probabilities.detach() / exponential(probabilities, generators)).argmax(-1)
+    winner = (probabilities.detach() / exponential).argmax(-1)
     one_hot = F.one_hot(winner, log_probs.shape[-1]).to(probabilities.dtype)
     return one_hot + (probabilities - probabilities.detach())  # in this order the value is exactly one-hot
+
+
+def sample(log_probs: Tensor, generators: Generators = None) -> Tensor:
+    """Draw one-hot latents (B ... K V) of log-probabilities; see `noise` and `choose`."""
+    return choose(log_probs, noise(log_probs, generators))
 
 
 def kl_divergence(p: Tensor, q: Tensor) -> Tensor:

@@ -1,18 +1,27 @@
 """World models by name: the papers' tables, and small ones for a CPU. One dict; a new model is one line in it.
 
-Source: S4WM, Tables 7 and 8.
+Source: S4WM, Tables 7 and 8 (epochs of whole trajectories turned into steps); Recall2Imagine's configurations.
 """
 
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import Literal
 
+from .backbones.catalogue import BackboneConfig
+from .backbones.gated import GatedConfig
+from .backbones.hybrid import HybridConfig
 from .backbones.s4 import S4Config
+from .backbones.s5 import S5Config
+from .backbones.transformer_xl import TransformerXLConfig
+from .codecs.cnn import CNNConfig
+from .codecs.vectors import VectorConfig
+from .families import WorldModelConfig
+from .latent_model import LossConfig, ModelConfig
 from .latents import LatentConfig
-from .networks import CNNConfig
-from .parallel import LossConfig, ParallelConfig
+from .parallel import ParallelConfig
+from .rssm import RSSMConfig
 
 
 @dataclass(frozen=True)
@@ -31,34 +40,105 @@ class OptimConfig:
 class Preset:
     """A world model and how it is trained."""
 
-    model: ParallelConfig
+    model: WorldModelConfig
     optim: OptimConfig = field(default_factory=OptimConfig)
-    batch_size: int = 8  # whole trajectories
+    batch_size: int = 8  # whole trajectories, or streams
+    window: int = 0  # steps of a window of truncated backpropagation; 0: whole trajectories
     steps: int = 100_000
 
 
+# what every model of a size has
+PAPER_3D = ParallelConfig(actions=6, codec=CNNConfig(stages=4, multiplier=48, size=64), units=1000)
+PAPER_2D = ParallelConfig(actions=7, codec=CNNConfig(stages=3, multiplier=32, size=40), units=512)
+TINY = ParallelConfig(
+    actions=3,
+    codec=CNNConfig(stages=3, multiplier=16, size=40),
+    latent=LatentConfig(variables=16, classes=16),
+    units=256,
+    loss=LossConfig(reward=600.0),  # one step in 35 is rewarded: 600 makes it weigh as much as 17 frames
+)
+TINY_OPTIM = OptimConfig(lr=3e-3, warmup=200, clip=100.0)
+SMALL_STEPS = OptimConfig(lr=1e-3, warmup=200, clip=100.0)  # 3e-3 is too much for attention and for a GRU
+TSSM_OPTIM = OptimConfig(lr=1e-4, warmup=0, schedule="constant")
+RSSM_OPTIM = OptimConfig(lr=3e-4, clip=200.0, warmup=0, schedule="constant")
+R2I_LOSS = LossConfig(prior=0.8, posterior=0.2, free_nats=1.0)
+R2I_OPTIM = OptimConfig(lr=3e-4, ssm_lr=3e-4, clip=200.0, warmup=0, schedule="constant")
+
+
+def _family(name: str, paper: BackboneConfig, tiny: BackboneConfig, full_posterior: bool = False) -> dict[str, Preset]:
+    """Return the three sizes of a relative of S4WM, which differs in its backbone alone and is trained as S4WM is."""
+
+    def model(size: ParallelConfig, backbone: BackboneConfig) -> ParallelConfig:
+        return replace(size, backbone=backbone, posterior_backbone=backbone if full_posterior else None)
+
+    return {
+        f"{name}-3d": Preset(model(PAPER_3D, paper), steps=200_000),
+        f"{name}-2d": Preset(model(PAPER_2D, paper)),
+        f"{name}-tiny": Preset(model(TINY, tiny), TINY_OPTIM, steps=4_500),
+    }
+
+
+def _recurrent(size: ParallelConfig, width: int) -> RSSMConfig:
+    """Return an RSSM of a size."""
+    shared = {f.name: getattr(size, f.name) for f in fields(ModelConfig)}
+    return RSSMConfig(**shared, width=width)
+
+
+S4_TINY = S4Config(blocks=2, width=128, mlp=512, kernel="s4d")
+S3M = S5Config(layers=1, mlp=0, norm="post")  # R2I's layers
+
 PRESETS: dict[str, Preset] = {
-    # S4WM, Table 7: 41,114,339 parameters without reward and continue heads at 6 actions
-    "s4wm-3d": Preset(
-        ParallelConfig(actions=6, cnn=CNNConfig(stages=4, multiplier=48, size=64), units=1000), steps=200_000
+    # 41,114,339 parameters in 3D and 28,061,187 in 2D, without reward and continue heads
+    **_family("s4wm", S4Config(), S4_TINY),
+    **_family("s4wm-full-posterior", S4Config(), S4_TINY, full_posterior=True),
+    **_family("s4wm-no-mlp", S4Config(mlp=0), replace(S4_TINY, mlp=0)),
+    "s4wm-s4d-3d": Preset(replace(PAPER_3D, backbone=S4Config(kernel="s4d")), steps=200_000),
+    "s4wm-s4d-2d": Preset(replace(PAPER_2D, backbone=S4Config(kernel="s4d"))),
+    **_family("s5wm", S5Config(discretisation="zoh"), S5Config(2, width=128, mlp=512, state=128, discretisation="zoh")),
+    **_family("gated", GatedConfig(), GatedConfig(layers=4, width=128, heads=8, state=16)),
+    **_family("hybrid", HybridConfig(), HybridConfig(1, 1, width=128, mlp=512, heads=4, memory=32)),
+    # 43,843,043 and 27,113,731
+    "tssm-xl-3d": Preset(replace(PAPER_3D, backbone=TransformerXLConfig(layers=12)), TSSM_OPTIM, steps=200_000),
+    "tssm-xl-2d": Preset(replace(PAPER_2D, backbone=TransformerXLConfig(layers=10)), TSSM_OPTIM),
+    "tssm-xl-tiny": Preset(
+        replace(TINY, backbone=TransformerXLConfig(layers=4, width=128, mlp=256, heads=4, memory=32)),
+        SMALL_STEPS,
+        steps=4_500,
     ),
-    # S4WM, Table 8: 28,061,187 at 7 actions
-    "s4wm-2d": Preset(ParallelConfig(actions=7, cnn=CNNConfig(stages=3, multiplier=32, size=40), units=512)),
-    # for two CPU cores: learns Distracting Memory of width 14 in minutes
-    "s4wm-tiny": Preset(
-        ParallelConfig(
-            actions=3,
-            cnn=CNNConfig(stages=3, multiplier=16, size=40),
-            latent=LatentConfig(variables=16, classes=16),
-            backbone=S4Config(blocks=2, width=128, mlp=512, state=64, kernel="s4d"),
-            units=256,
-            loss=LossConfig(reward=600.0),  # one step in 35 is rewarded: 600 makes it weigh as much as 17 frames
+    # 54,051,107 and 31,225,091; as many epochs as the others
+    "rssm-3d": Preset(_recurrent(PAPER_3D, 2048), RSSM_OPTIM, batch_size=32, window=48, steps=1_040_000),
+    "rssm-2d": Preset(_recurrent(PAPER_2D, 2048), RSSM_OPTIM, batch_size=32, window=50, steps=125_000),
+    "rssm-tiny": Preset(_recurrent(TINY, 384), SMALL_STEPS, batch_size=16, window=18, steps=4_500),
+    # R2I's world models, for Memory Maze and for vectors (POPGym, BSuite)
+    "r2i-memory-maze": Preset(
+        replace(
+            PAPER_3D, units=1024, head_layers=4, loss=R2I_LOSS, backbone=replace(S3M, blocks=5, width=2048, state=1024)
         ),
-        OptimConfig(lr=3e-3, warmup=200, clip=100.0),
+        R2I_OPTIM,
+        batch_size=4,
+    ),
+    "r2i-vector": Preset(
+        ParallelConfig(
+            codec=VectorConfig(layers=1),
+            loss=replace(R2I_LOSS, prior=0.5, posterior=0.1),
+            backbone=replace(S3M, blocks=3, width=1024, state=256),
+        ),
+        replace(R2I_OPTIM, lr=1e-4, ssm_lr=1e-4, weight_decay=0.0, clip=1000.0),
+        batch_size=16,
+    ),
+    "r2i-tiny": Preset(
+        replace(TINY, loss=replace(TINY.loss, free_nats=1.0), backbone=replace(S3M, blocks=3, width=128, state=128)),
+        SMALL_STEPS,
         steps=4_500,
     ),
 }
 SIZES = {40: "2d", 64: "3d"}  # what a family's bare name stands for, by image size
+
+
+def family_name(preset: str) -> str:
+    """Return a preset's name without its size."""
+    family, _, size = preset.rpartition("-")
+    return family if size in ("2d", "3d", "tiny") else preset
 
 
 def resolve(name: str, image_size: int) -> str:
@@ -72,10 +152,10 @@ def resolve(name: str, image_size: int) -> str:
     completed = f"{name}-{SIZES.get(image_size, '')}"
     if completed in PRESETS:
         return completed
-    families = {preset.rsplit("-", 1)[0] for preset in PRESETS}
+    families = {family_name(preset) for preset in PRESETS}
     if name in families:
-        known = ", ".join(preset for preset in PRESETS if preset.startswith(f"{name}-"))
+        known = ", ".join(preset for preset in PRESETS if family_name(preset) == name)
         raise ValueError(f"{name!r} has no preset for images of {image_size} pixels; name one of {known}")
     close = difflib.get_close_matches(name, [*PRESETS, *families], 1)
     meant = f" (perhaps you meant {close[0]!r})" if close else ""
-    raise ValueError(f"there is no model {name!r}{meant}; the models are {', '.join([*sorted(families), *PRESETS])}")
+    raise ValueError(f"there is no model {name!r}{meant}; the models are {', '.join(PRESETS)}")

@@ -13,7 +13,7 @@ class RunLog:
     def __init__(self, path: Path, last_step: int) -> None:
         """Open `path`, dropping what a resumed run will do again: lines after `last_step`, or broken off mid-line."""
         self.path = path
-        kept = [line for line in _lines(path) if line["step"] <= last_step]
+        kept = [line for line in read_log(path) if line["step"] <= last_step]
         part = path.with_suffix(".part")
         part.write_text("".join(json.dumps(line) + "\n" for line in kept))
         part.rename(path)
@@ -24,7 +24,7 @@ class RunLog:
             handle.write(json.dumps({"step": step, "kind": kind, **values}) + "\n")
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
+def read_log(path: Path) -> list[dict[str, Any]]:
     """Return the whole lines of the file; a line that was being written when the run was killed is left out."""
     if not path.exists():
         return []

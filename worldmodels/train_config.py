@@ -14,22 +14,37 @@ from typing import Any, Literal
 import tyro
 
 from ..datasets.info import DatasetInfo
+from .codecs.cnn import CNNConfig
 from .config import from_dict, to_dict
+from .families import WorldModelConfig
 from .parallel import ParallelConfig
-from .presets import PRESETS, OptimConfig, resolve
+from .presets import PRESETS, OptimConfig, family_name, resolve
 
 DESCRIPTION = f"""Train a world model offline on a data set made by `collect`.
 
     accelerate launch train_wm.py --data data/dm100 --model s4wm --out runs/dm100
 
-Models: {", ".join(PRESETS)}; s4wm is completed by the image size.
+Models: {", ".join(PRESETS)};
+a family's name (s4wm, rssm, tssm-xl, ...) is completed by the image size.
 
 Every field below can be set; --model chooses their defaults. Ctrl-C saves and stops; the same command with --resume
 goes on exactly where the run was. Several processes: `accelerate launch --multi_gpu --num_processes N` (see README)."""
 RUN_CONFIG = "config.json"
 # what may change when a run is resumed; all else decides what is learned, and another value would be another run
 CHANGEABLE = (
-    *("data", "out", "model", "steps", "resume", "config", "device", "cpu_threads", "loader_threads", "tracker"),
+    *(
+        "data",
+        "out",
+        "model",
+        "steps",
+        "minutes",
+        "resume",
+        "config",
+        "device",
+        "cpu_threads",
+        "loader_threads",
+        "tracker",
+    ),
     *("validate_every", "validation_episodes", "save_every", "log_every"),
 )
 
@@ -42,7 +57,9 @@ class TrainConfig:
     out: Path  # the run folder: config, metrics.jsonl, checkpoints
     model: str = "s4wm"  # a preset (s4wm-2d), or a family (s4wm) completed by the image size
     steps: int = 100_000  # optimiser steps
-    batch_size: int = 8  # whole trajectories a step, over all processes
+    minutes: float = 0.0  # of training after which the run ends, validated and saved, before `steps`; 0: at `steps`
+    batch_size: int = 8  # rows a step, over all processes
+    window: int = 0  # steps of a TBTT window, the state carried from one to the next; 0: rows are whole trajectories
     seed: int = 0  # of weights, data order and latents
     resume: bool = False  # go on with the run in --out
     config: Path | None = None  # a config.json to start from instead of the preset; flags win
@@ -55,22 +72,31 @@ class TrainConfig:
     cpu_threads: int = 0  # of torch, per process; 0: the cores shared out over the processes
     loader_threads: int = 2  # that decode batches ahead
     tracker: Literal["none", "tensorboard", "wandb", "trackio"] = "none"  # besides metrics.jsonl
-    world_model: ParallelConfig = field(default_factory=ParallelConfig)
+    world_model: WorldModelConfig = field(default_factory=ParallelConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "validate_every", "validation_episodes", "save_every", "log_every"):
             if isinstance(value := getattr(self, name), int) and value < 1:
                 raise ValueError(f"--{name.replace('_', '-')} must be 1 or more, not {value}")
+        for name in ("minutes", "window"):
+            if isinstance(value := getattr(self, name), int | float) and value < 0:
+                raise ValueError(f"--{name} must be 0 or more, not {value}")
 
 
-def fit_to_data(model: ParallelConfig, info: DatasetInfo) -> ParallelConfig:
-    """Return the preset's model with the number of actions and the image shape of a data set."""
+def fit_to_data(model: WorldModelConfig, info: DatasetInfo) -> WorldModelConfig:
+    """Return the preset's model with the number of actions and the image shape of a data set.
+
+    Raises:
+        ValueError: the images are not square, or the model is one of vectors.
+    """
     height, width, channels = info.arrays["image"].shape
     if height != width:
         raise ValueError(f"images must be square, not {height} x {width} pixels")
-    cnn = dataclasses.replace(model.cnn, size=height, channels=channels)
-    return dataclasses.replace(model, actions=info.arrays["action"].shape[0], cnn=cnn)
+    if not isinstance(model.codec, CNNConfig):
+        raise ValueError(f"the model takes vectors ({type(model.codec).__name__}), the data set holds images")
+    codec = dataclasses.replace(model.codec, size=height, channels=channels)
+    return dataclasses.replace(model, actions=info.arrays["action"].shape[0], codec=codec)
 
 
 def check_fits(config: TrainConfig, info: DatasetInfo) -> None:
@@ -78,8 +104,12 @@ def check_fits(config: TrainConfig, info: DatasetInfo) -> None:
     fitted = fit_to_data(config.world_model, info)
     for name, ours, theirs in (
         ("actions", config.world_model.actions, fitted.actions),
-        ("image size", config.world_model.cnn.size, fitted.cnn.size),
-        ("image channels", config.world_model.cnn.channels, fitted.cnn.channels),
+        ("image size", config.world_model.codec.size, fitted.codec.size),
+        (
+            "image channels",
+            getattr(config.world_model.codec, "channels", None),
+            getattr(fitted.codec, "channels", None),
+        ),
     ):
         if ours != theirs:
             raise ValueError(f"the model has {name} {ours}, the data set {config.data} has {theirs}")
@@ -129,6 +159,7 @@ def _defaults(early: argparse.Namespace) -> TrainConfig:
         model=name,
         steps=preset.steps,
         batch_size=preset.batch_size,
+        window=preset.window,
         world_model=fit_to_data(preset.model, info) if info else preset.model,
         optim=preset.optim,
     )
@@ -149,7 +180,7 @@ def parse(arguments: Sequence[str]) -> TrainConfig:
         description=DESCRIPTION,
         config=(tyro.conf.AvoidSubcommands,),
     )
-    if early.model and early.model not in (defaults.model, defaults.model.rsplit("-", 1)[0]):
+    if early.model and early.model not in (defaults.model, family_name(defaults.model)):
         raise ValueError(f"--model {early.model}: the configuration to start from is a {defaults.model}; leave it out")
     if early.resume:
         refuse_changes(defaults, config)

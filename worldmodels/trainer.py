@@ -1,7 +1,8 @@
 """The trainer: one loop for every world model, on one device or many through Accelerate, resumable to the bit on a CPU.
 
 It knows a model by the contract of `base.py` only. Data order is a pure function of the step, the learning rate too; a
-checkpoint holds the weights, the optimiser, torch's generator of every process, the step and the best validation.
+checkpoint holds the weights, the optimiser, the step, the best validation, the training clock and, of every process,
+torch's generator and the state that is carried from window to window.
 """
 
 from __future__ import annotations
@@ -14,30 +15,47 @@ import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from accelerate.utils import gather_object
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflatten
 from tqdm import tqdm
 
 from ..datasets.batch import Batch
 from ..datasets.loader import Loader, read_batch
 from ..datasets.reader import EpisodeDataset
-from ..datasets.samplers import WholeTrajectories
-from .base import Loss, WorldModel
-from .checkpoint import BEST, CHECKPOINTS, build, describe, latest, load_weights, save_model, whole_folder
+from ..datasets.samplers import Sampler, Streams, WholeTrajectories
+from .base import Loss, State, WorldModel
+from .checkpoint import BEST, CHECKPOINTS, describe, latest, load_weights, save_model, whole_folder
+from .clock import TrainingClock
 from .config import to_dict
-from .device import generator_state, make_accelerator, peak_memory, restore_generator
+from .device import generator_state, make_accelerator, peak_memory, restore_generator, spawned_seed
+from .families import build
 from .interrupt import StopRequest
 from .optim import build_optimizer, lr_factor, set_lr
 from .run_folder import check_disk, check_out, lock, record_run
 from .run_log import RunLog
 from .train_config import TrainConfig, check_fits, parse
+from .validation import batches_of, validate
 
 TRAINER_STATE = "trainer.pt"
 METRICS = "metrics.jsonl"
 LARGE = 10_000_000  # parameters from which a CPU run is announced with an estimate of its length
+
+
+class Mark(NamedTuple):
+    """A moment of a run."""
+
+    step: int
+    seconds: float  # of the training clock
+
+
+class End(NamedTuple):
+    """Why a run ends before its last step."""
+
+    signal: int  # that asked for it; 0: none did
+    late: bool  # --minutes are over
 
 
 class Trainer:
@@ -53,17 +71,17 @@ class Trainer:
             raise ValueError(
                 f"{config.data} has {len(self.train)} training and {len(self.validation)} validation episodes"
             )
-        self.sampler = WholeTrajectories(
-            self.train, config.batch_size, config.seed, self.accelerator.process_index, self.accelerator.num_processes
-        )
+        self.sampler = self._sampler()
         torch.manual_seed(config.seed)  # the same weights in every process
         model = build(config.world_model)
         optimizer = build_optimizer(model, config.optim)
         self.parameters = sum(p.numel() for p in model.parameters())
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
         self.step, self.best = 0, math.inf
+        self.carry: State | None = None  # after the last window; whole trajectories start afresh
+        self.clock = TrainingClock(self.accelerator.device)
         self.lock: AbstractContextManager[Any] = nullcontext()  # the main process keeps the run folder to itself
-        torch.manual_seed(_process_seed(config.seed, self.accelerator.process_index))  # latents differ by process
+        torch.manual_seed(spawned_seed(config.seed, self.accelerator.process_index))  # latents differ by process
         checkpoint = latest(config.out) if config.resume else None
         if checkpoint is not None:
             self._restore(checkpoint)
@@ -75,63 +93,84 @@ class Trainer:
         return self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=True)
 
     def fit(self) -> int | None:
-        """Train until `config.steps`, or until asked to stop; return the signal that asked, if one did."""
-        config, main = self.config, self.accelerator.is_main_process
-        gpu = self.accelerator.device if self.accelerator.device.type == "cuda" else None
+        """Train until `steps` or `minutes`, or until asked to stop; return the signal that asked, if one did."""
+        config, device = self.config, self.accelerator.device
+        gpu = device if device.type == "cuda" else None
         threads = config.loader_threads
         loader = Loader(self.dataset, self.sampler, self.step, threads, pin_memory=gpu is not None, draw_on=gpu)
+        main = self.accelerator.is_main_process
         bar = tqdm(total=config.steps, initial=self.step, unit="step", disable=not main, dynamic_ncols=True)
-        asked, logged, began = None, self.step, time.perf_counter()
-        with self.lock, loader as batches, bar, StopRequest() as stop:
-            for batch in batches:
-                if self.step >= config.steps:
-                    break
-                loss, norm = self._update(batch.to(self.accelerator.device))
+        end = End(0, self._late())
+        since = self._mark()
+        with self.lock, loader as batches, bar, StopRequest() as stop, self.clock.running():
+            while self.step < config.steps and not (end.late or end.signal):
+                batch = next(batches)
+                loss, norm = self._update(batch.to(device))
                 self.step += 1
                 bar.update()
-                last = self.step == config.steps
+                end = self._agreed(End(stop.signal or 0, self._late()))
+                last = end.late or self.step == config.steps
                 if last or self.step % config.log_every == 0:
-                    frames = (self.step - logged) * batch.first.numel() * self.accelerator.num_processes
-                    line = self._log(loss, norm, frames / (time.perf_counter() - began))
-                    logged, began = self.step, time.perf_counter()
+                    line = self._log(loss, norm, batch.first.numel(), since)
+                    since = self._mark()
                     bar.set_postfix(
                         loss=f"{line['loss']:.1f}", frames_s=f"{line['frames_per_second']:.0f}", refresh=False
                     )
-                asked = self._agreed(stop.signal)
                 if last or self.step % config.validate_every == 0:
-                    self._validate()
-                if last or asked or self.step % config.save_every == 0:
+                    with self.clock.stopped():
+                        self._validate()
+                if last or end.signal or self.step % config.save_every == 0:
                     self._check_finite(loss, norm)
-                    self._save()
-                if asked:
-                    break
+                    with self.clock.stopped():
+                        self._save()
         if self.config.tracker != "none":
             self.accelerator.end_training()
-        return asked
+        return end.signal or None
+
+    def _sampler(self) -> Sampler:
+        """Return what says which steps of which training episodes this process trains on."""
+        config = self.config
+        lengths = [self.dataset.length(int(episode)) for episode in self.train]
+        shared = config.seed, self.accelerator.process_index, self.accelerator.num_processes
+        if config.window:
+            return Streams(self.train, lengths, config.batch_size, config.window, *shared)
+        return WholeTrajectories(self.train, lengths, config.batch_size, *shared)
 
     def _update(self, batch: Batch) -> tuple[Loss, torch.Tensor]:
         """Take one optimiser step; return the loss and the gradient's norm, both still on the device."""
         config = self.config
         set_lr(self.optimizer, lr_factor(self.step, config.steps, config.optim))
-        loss = self.model(batch)
+        loss = self.model(batch, self.carry)
+        if config.window:
+            # a copy in one layout: views would keep whole sequences alive, and a restored state has no other layout
+            self.carry = tree_map(lambda x: x.clone(memory_format=torch.contiguous_format), loss.state)
         self.accelerator.backward(loss.total)
         norm = self.accelerator.clip_grad_norm_(self.model.parameters(), config.optim.clip)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         return loss, norm
 
-    def _log(self, loss: Loss, norm: torch.Tensor, frames_per_second: float) -> dict[str, float]:
-        """Write one line of training metrics, averaged over the processes."""
+    def _mark(self) -> Mark:
+        return Mark(self.step, self.clock.seconds)
+
+    def _late(self) -> bool:
+        return 0 < self.config.minutes <= self.clock.seconds / 60
+
+    def _log(self, loss: Loss, norm: torch.Tensor, frames: int, since: Mark) -> dict[str, float]:
+        """Write one line of training metrics, averaged over the processes; each trains on `frames` a step."""
         self._check_finite(loss, norm)
         terms = self.accelerator.reduce({"loss": loss.total.detach(), **loss.terms}, "mean")
         values = {name: term.item() for name, term in terms.items()}
         values |= {"grad_norm": norm.item(), "lr": self.optimizer.param_groups[0]["lr"]}
-        values["frames_per_second"] = frames_per_second  # since the line before, validation and saving included
+        now = self._mark()
+        frames *= (now.step - since.step) * self.accelerator.num_processes
+        values["frames_per_second"] = frames / (now.seconds - since.seconds)  # since the line before
         values["peak_memory_gb"] = peak_memory(self.accelerator.device)
         self._write("train", values)
         return values
 
     def _write(self, kind: str, values: dict[str, float]) -> None:
+        values = values | {"seconds": self.clock.seconds}
         if self.accelerator.is_main_process:
             self.log.write(self.step, kind, values)
         if self.config.tracker != "none":
@@ -145,25 +184,12 @@ class Trainer:
                 f"{norm.item()}); the last good checkpoint is {good or 'none: the run had saved nothing yet'}"
             )
 
-    @torch.no_grad()
     def _validate(self) -> None:
-        """Measure the loss on validation episodes, with latents drawn from a seed of their own; keep the best model."""
-        config, rank, processes = self.config, self.accelerator.process_index, self.accelerator.num_processes
-        size = max(1, config.batch_size // processes)
-        episodes = self.validation[: config.validation_episodes]
-        batches = [episodes[start : start + size] for start in range(0, len(episodes), size)]
-        sums: dict[str, torch.Tensor] = {}
-        devices = [self.accelerator.device] if self.accelerator.device.type == "cuda" else []
-        with torch.random.fork_rng(devices):
-            for index in range(rank, len(batches), processes):
-                torch.manual_seed(_process_seed(config.seed, index))
-                batch = read_batch(self.dataset, batches[index]).to(self.accelerator.device)
-                loss = self.unwrapped(batch)
-                for name, term in {"loss": loss.total, **loss.terms}.items():
-                    sums[name] = sums.get(name, torch.zeros(())).double() + term.double().cpu() * len(batches[index])
-        gathered = gather_object([{name: value.item() for name, value in sums.items()}])
-        names = {name: None for part in gathered for name in part}
-        means = {name: sum(part.get(name, 0.0) for part in gathered) / len(episodes) for name in names}
+        """Measure the loss on validation episodes; keep the best model."""
+        config = self.config
+        size = max(1, config.batch_size // self.accelerator.num_processes)
+        batches = batches_of(self.dataset, self.validation[: config.validation_episodes], size)
+        means = validate(self.unwrapped, self.dataset, batches, config.seed, self.accelerator)
         self._write("validation", means)
         if means["loss"] < self.best:
             self.best = means["loss"]
@@ -175,11 +201,19 @@ class Trainer:
                 save_model(folder, self.unwrapped, self._describe())
 
     def _describe(self) -> dict[str, Any]:
-        return describe(self.config.world_model, self.step, validation=self.best, train=to_dict(self.config))
+        return describe(
+            self.config.world_model,
+            self.step,
+            validation=self.best,
+            seconds=self.clock.seconds,
+            parameters=self.parameters,
+            train=to_dict(self.config),
+        )
 
     def _save(self) -> None:
         """Write a checkpoint from which the run goes on exactly, then drop the older ones."""
         generators = gather_object([generator_state(self.accelerator.device)])
+        carries = gather_object([[leaf.cpu() for leaf in tree_leaves(self.carry)]] if self.config.window else [])
         if not self.accelerator.is_main_process:
             return
         folders = self.config.out / CHECKPOINTS
@@ -192,6 +226,8 @@ class Trainer:
                 "best": self.best,
                 "optimizer": self.optimizer.state_dict(),
                 "generators": generators,
+                "carries": carries,
+                "seconds": self.clock.seconds,
             }
             torch.save(state, folder / TRAINER_STATE)
         for folder in older:
@@ -210,18 +246,26 @@ class Trainer:
             )
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.best = state["step"], state["best"]
+        self.clock.set(state["seconds"])
         restore_generator(state["generators"][self.accelerator.process_index], self.accelerator.device)
+        if self.config.window:
+            self._restore_carry(state["carries"][self.accelerator.process_index])
 
-    def _agreed(self, signal: int | None) -> int | None:
-        """Return a signal that any process has seen: all must leave the loop at the same step.
+    def _restore_carry(self, leaves: list[torch.Tensor]) -> None:
+        """Put what was carried back into the model's own structure, on the device."""
+        structure = tree_flatten(self.unwrapped.initial(len(self.sampler.rows)))[1]
+        self.carry = tree_unflatten([leaf.to(self.accelerator.device) for leaf in leaves], structure)
+
+    def _agreed(self, seen: End) -> End:
+        """Return what any process has seen: all must leave the loop at the same step.
 
         On GPUs they ask each other only every `log_every` steps, since it makes the host wait.
         """
         if self.accelerator.num_processes == 1:
-            return signal
+            return seen
         if self.accelerator.device.type != "cpu" and self.step % self.config.log_every:
-            return None
-        return max(gather_object([signal or 0])) or None
+            return End(0, False)
+        return End(*map(max, zip(*gather_object([seen]), strict=True)))
 
     def _open_run(self) -> None:
         """Make the run folder, and say what starts."""
@@ -244,23 +288,19 @@ class Trainer:
         )
         if self.accelerator.device.type == "cpu" and self.parameters > LARGE and self.step < config.steps:
             hours = self._seconds_a_step() * (config.steps - self.step) / 3600
+            hours = min(hours, config.minutes / 60) if config.minutes else hours
             self.accelerator.print(f"on this CPU that takes about {hours:,.1f} hours")
 
     def _seconds_a_step(self) -> float:
-        """Time forward and backward on one episode, and scale to this process' share of a batch. Draws nothing."""
-        episode = read_batch(self.dataset, self.train[:1])
+        """Time forward and backward on one row, and scale to this process' share of a batch. Draws nothing."""
+        row = read_batch(self.dataset, self.sampler.batch(0)[:1])
         with torch.random.fork_rng([]):
-            self.unwrapped(episode).total.backward()
+            self.unwrapped(row).total.backward()
             began = time.perf_counter()
-            self.unwrapped(episode).total.backward()
+            self.unwrapped(row).total.backward()
             seconds = time.perf_counter() - began
         self.optimizer.zero_grad(set_to_none=True)
-        return seconds * self.config.batch_size / self.accelerator.num_processes
-
-
-def _process_seed(seed: int, index: int) -> int:
-    """Return the seed of torch's generator for a process, or for a validation batch."""
-    return int(np.random.SeedSequence(seed, spawn_key=(index,)).generate_state(1, np.uint64)[0] >> np.uint64(1))
+        return seconds * len(self.sampler.rows)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -18,9 +18,9 @@ from longdream.datasets.frames.recipes import RECIPES
 from longdream.datasets.frames.renderers import render
 from longdream.datasets.info import DatasetInfo
 from longdream.datasets.inspect import describe
-from longdream.datasets.loader import Loader, read_batch
+from longdream.datasets.loader import Loader, read_batch, whole
 from longdream.datasets.reader import EpisodeDataset
-from longdream.datasets.samplers import WholeTrajectories
+from longdream.datasets.samplers import Segment, Streams, WholeTrajectories
 from longdream.datasets.verify import verify
 from longdream.tests.datasets.dataset_toys import contents
 
@@ -81,15 +81,19 @@ def test_every_way_of_reading_gives_the_stored_bytes(stored, drawn):
 
 
 def test_batches_and_the_loader(stored, drawn):
-    one, other = read_batch(stored, [2, 0]), read_batch(drawn, [2, 0])
-    on_device = read_batch(drawn, [2, 0], draw_on=torch.device("cpu"))
+    rows = [*whole(drawn, [2, 0]), (Segment(1, 480, 501), Segment(0, 0, 480))]
+    one, other = read_batch(stored, rows), read_batch(drawn, rows)
+    on_device = read_batch(drawn, rows, draw_on=torch.device("cpu"))
     for a, b, c in zip(one, other, on_device, strict=True):
         assert torch.equal(a, b)
         assert torch.equal(a, c)
     assert one.obs.stride() == other.obs.stride() == on_device.obs.stride()  # channels last, all of them
-    assert torch.equal(read_batch(stored, [1], draw_on=torch.device("cpu")).obs, read_batch(stored, [1]).obs)
-    sampler = WholeTrajectories(drawn.indices, 2, seed=0)
-    for device in (None, torch.device("cpu")):
+    row = whole(stored, [1])
+    assert torch.equal(read_batch(stored, row, draw_on=torch.device("cpu")).obs, read_batch(stored, row).obs)
+    for sampler, device in (
+        (WholeTrajectories(drawn.indices, drawn.lengths, 2, seed=0), None),
+        (Streams(drawn.indices, drawn.lengths, 2, 150, seed=0), torch.device("cpu")),
+    ):
         with Loader(drawn, sampler, threads=2, draw_on=device) as loader:
             for step, batch in enumerate(itertools.islice(loader, 4)):
                 assert torch.equal(batch.obs, read_batch(stored, sampler.batch(step)).obs)

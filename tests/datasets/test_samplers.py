@@ -1,52 +1,113 @@
 """Samplers are pure functions: every episode once an epoch, the same global batches on any number of ranks."""
 
+import itertools
+
 import numpy as np
 import pytest
 
-from longdream.datasets.samplers import WholeTrajectories
+from longdream.datasets.samplers import Segment, Streams, WholeTrajectories, row_length
 
 EPISODES = np.arange(100, 117)  # 17: no batch size divides it
+LENGTH = 7
+UNEQUAL = np.random.default_rng(0).integers(1, 30, 17)
+
+
+def trajectories(batch_size, seed=0, *ranks, episodes=EPISODES):
+    return WholeTrajectories(episodes, np.full(len(episodes), LENGTH), batch_size, seed, *ranks)
+
+
+def streams(batch_size, window=10, seed=0, *ranks, lengths=UNEQUAL):
+    return Streams(EPISODES, lengths, batch_size, window, seed, *ranks)
+
+
+KINDS = pytest.mark.parametrize("kind", [trajectories, lambda b, s, *ranks: streams(b, 10, s, *ranks)])
+
+
+def episodes_of(rows):
+    assert all(row == (Segment(row[0].episode, 0, LENGTH),) for row in rows)
+    return [row[0].episode for row in rows]
+
+
+def reference(row, batch_size, steps, seed=0):
+    """The stream of a row, step by step: (episode, step) pairs from a plain concatenation of permutations."""
+    order = itertools.chain.from_iterable(
+        np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(epoch,))).permutation(17)
+        for epoch in itertools.count()
+    )
+    mine = itertools.islice(order, row, None, batch_size)
+    stream = ((int(EPISODES[place]), step) for place in mine for step in range(UNEQUAL[place]))
+    return list(itertools.islice(stream, steps))
+
+
+def steps_of(row):
+    return [(segment.episode, step) for segment in row for step in range(segment.start, segment.stop)]
 
 
 def test_every_episode_exactly_once_an_epoch():
-    sampler = WholeTrajectories(EPISODES, batch_size=4, seed=0)
-    stream = np.concatenate([sampler.batch(step) for step in range(17)])  # 68 = 4 epochs
+    sampler = trajectories(4)
+    stream = np.concatenate([episodes_of(sampler.batch(step)) for step in range(17)])  # 68 = 4 epochs
     epochs = stream.reshape(4, 17)
     for epoch in epochs:
         assert sorted(epoch) == EPISODES.tolist()
     assert len({tuple(epoch) for epoch in epochs}) == 4
 
 
+@KINDS
 @pytest.mark.parametrize("ranks", [2, 4])
-def test_ranks_share_the_same_global_batches(ranks):
-    whole = WholeTrajectories(EPISODES, 8, seed=3)
-    parts = [WholeTrajectories(EPISODES, 8, 3, rank, ranks) for rank in range(ranks)]
-    for step in range(10):
-        np.testing.assert_array_equal(np.concatenate([part.batch(step) for part in parts]), whole.batch(step))
+def test_ranks_share_the_same_global_batches(kind, ranks):
+    everything = kind(8, 3)
+    parts = [kind(8, 3, rank, ranks) for rank in range(ranks)]
+    for step in range(30):
+        assert [row for part in parts for row in part.batch(step)] == everything.batch(step)
 
 
-def test_a_batch_depends_on_its_step_and_not_on_what_was_asked_before():
-    used = WholeTrajectories(EPISODES, 4, seed=1)
-    wanted = [used.batch(step) for step in range(30)]
-    for step in (29, 3, 17, 0):
-        np.testing.assert_array_equal(WholeTrajectories(EPISODES, 4, seed=1).batch(step), wanted[step])
-    assert any((WholeTrajectories(EPISODES, 4, seed=2).batch(s) != wanted[s]).any() for s in range(3))
+@KINDS
+def test_a_batch_depends_on_its_step_and_not_on_what_was_asked_before(kind):
+    used = kind(4, 1)
+    wanted = [used.batch(step) for step in range(60)]
+    for step in (59, 3, 17, 0, 42):
+        assert kind(4, 1).batch(step) == wanted[step]
+        assert used.batch(step) == wanted[step]
+    assert any(kind(4, 2).batch(s) != wanted[s] for s in range(3))
 
 
 def test_batches_larger_than_the_data_set_span_epochs():
-    batch = WholeTrajectories(np.array([7, 9]), 6, seed=0).batch(5)
-    assert sorted(batch) == [7, 7, 7, 9, 9, 9]
+    batch = trajectories(6, episodes=np.array([7, 9])).batch(5)
+    assert sorted(episodes_of(batch)) == [7, 7, 7, 9, 9, 9]
+
+
+@pytest.mark.parametrize(("batch_size", "window"), [(1, 10), (3, 1), (4, 50), (40, 10)])  # 40: more rows than episodes
+def test_a_stream_is_the_exact_concatenation_of_its_episodes(batch_size, window):
+    sampler = streams(batch_size, window)
+    batches = [sampler.batch(step) for step in range(600 // window)]
+    assert {row_length(row) for rows in batches for row in rows} == {window}
+    for row in range(batch_size):
+        assert [pair for rows in batches for pair in steps_of(rows[row])] == reference(row, batch_size, 600)
+    assert all(segment.stop > segment.start for rows in batches for row in rows for segment in row)
+
+
+def test_a_run_of_a_million_steps_goes_on_at_once():
+    sampler = Streams(np.arange(8000), np.full(8000, 250), 8, 100, seed=0)
+    rows = sampler.batch(1_000_001)  # 100,000,100 steps into each stream: 400,000 episodes and 100 steps
+    assert [(segment.start, segment.stop) for row in rows for segment in row] == [(100, 200)] * 8
+    assert len(sampler._begins) < 500  # what is kept grows with the epochs, not with the episodes
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((EPISODES, 5, 0, 0, 2), "batch_size 5 cannot be shared by 2"),
-        ((EPISODES, 0, 0), "batch_size 0"),
-        ((EPISODES[:0], 4, 0), "no episodes"),
-        ((EPISODES, 4, 0, 2, 2), "rank 2"),
+        ((EPISODES, UNEQUAL, 5, 9, 0, 0, 2), "batch_size 5 cannot be shared by 2"),
+        ((EPISODES, UNEQUAL, 0, 9, 0), "batch_size 0"),
+        ((EPISODES[:0], UNEQUAL[:0], 4, 9, 0), "no episodes"),
+        ((EPISODES, UNEQUAL, 4, 9, 0, 2, 2), "rank 2"),
+        ((EPISODES, UNEQUAL, 4, 0, 0), "a window must have 1 step"),
     ],
 )
 def test_wrong_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
-        WholeTrajectories(*arguments)
+        Streams(*arguments)
+
+
+def test_whole_trajectories_have_one_length():
+    with pytest.raises(ValueError, match=r"episode 100 has 25 steps, episode 101 has \d+; windows"):
+        WholeTrajectories(EPISODES, UNEQUAL, 4, seed=0)

@@ -18,9 +18,10 @@ from longdream.eval.cli import main, processes
 from longdream.eval.findings import number
 from longdream.tests.eval.eval_stubs import make_episode
 from longdream.worldmodels.backbones.s4 import S4Config
-from longdream.worldmodels.checkpoint import build, describe, save_model
+from longdream.worldmodels.checkpoint import describe, save_model
+from longdream.worldmodels.codecs.cnn import CNNConfig
+from longdream.worldmodels.families import build
 from longdream.worldmodels.latents import LatentConfig
-from longdream.worldmodels.networks import CNNConfig
 from longdream.worldmodels.parallel import ParallelConfig
 
 EPISODES = 20  # 8 and 18 are the test split
@@ -40,8 +41,8 @@ def write_data(root: Path, size: int = 8) -> Path:
 def write_run(run: Path) -> Path:
     torch.manual_seed(0)
     backbone = S4Config(blocks=1, width=8, mlp=8, state=4, kernel="s4d")
-    cnn = CNNConfig(stages=1, multiplier=4, size=8)
-    config = ParallelConfig(3, cnn, LatentConfig(4, 4), backbone, units=8)
+    codec = CNNConfig(stages=1, multiplier=4, size=8)
+    config = ParallelConfig(3, codec, LatentConfig(4, 4), units=8, backbone=backbone)
     (run / "best").mkdir(parents=True)
     save_model(run / "best", build(config), describe(config, step=5))
     (run / "metrics.jsonl").write_text('{"step": 5, "kind": "validation", "loss": 3.5}\n')

@@ -18,15 +18,15 @@ def write(path: Path, *records: dict, tail: str = "") -> Path:
 def test_terms_are_what_validation_logs_in_a_fixed_order(tmp_path: Path) -> None:
     log = write(
         tmp_path / "metrics.jsonl",
-        {"step": 1, "kind": "train", "loss": 5.0, "image": 4.0, "own": 1.0, "lr": 0.1, "grad_norm": 3.0},
-        {"step": 1, "kind": "validation", "own": 1.5, "image": 4.5, "loss": 6.0},
-        {"step": 2, "kind": "train", "loss": 3.0, "image": float("nan"), "own": 0.5, "lr": 0.1},
+        {"step": 1, "kind": "train", "loss": 5.0, "reconstruction": 4.0, "own": 1.0, "lr": 0.1, "grad_norm": 3.0},
+        {"step": 1, "kind": "validation", "seconds": 2.5, "own": 1.5, "reconstruction": 4.5, "loss": 6.0},
+        {"step": 2, "kind": "train", "loss": 3.0, "reconstruction": float("nan"), "own": 0.5, "lr": 0.1},
         {"step": 2, "kind": "timing", "loss": 99.0},
     )
     found = read_losses(log)
-    assert list(found.terms) == ["loss", "image", "own"]
+    assert list(found.terms) == ["loss", "reconstruction", "own"]
     assert found.terms["loss"] == {"train": ([1, 2], [5.0, 3.0]), "validation": ([1], [6.0])}
-    assert found.terms["image"]["train"] == ([1], [4.0])
+    assert found.terms["reconstruction"]["train"] == ([1], [4.0])
     assert found.unreadable == 0
 
 

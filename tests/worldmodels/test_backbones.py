@@ -5,15 +5,20 @@ Axes: B batch, T time, D width.
 
 import dataclasses
 import itertools
+import json
 
 import pytest
 import torch
-from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
+from torch.utils._pytree import tree_flatten, tree_map
 
 from longdream.tests.worldmodels.readme_example import readme_module
 from longdream.worldmodels.backbones.catalogue import BACKBONES as CATALOGUE
 from longdream.worldmodels.backbones.catalogue import build_backbone
 from longdream.worldmodels.backbones.s4 import S4Config, S4Stack
+from longdream.worldmodels.backbones.s5 import S5Config, S5Stack
+from longdream.worldmodels.backbones.transformer_xl import TransformerXL, TransformerXLConfig
+from longdream.worldmodels.config import from_dict, to_dict
+from longdream.worldmodels.parallel import ParallelConfig
 
 WIDTH = 12
 
@@ -31,6 +36,9 @@ def small(config_type, **changes):
 BACKBONES = {config_type.__name__: small(config_type) for config_type in CATALOGUE} | {
     "s4d": small(S4Config, kernel="s4d", blocks=2),
     "s4-no-mlp": small(S4Config, mlp=0, blocks=1, state=8),
+    "s5-zoh": small(S5Config, discretisation="zoh", blocks=1),
+    "s5-post": small(S5Config, norm="post", layers=1, blocks=3, mlp=0, state=32, hippo_blocks=2),
+    "tssm-xl-m16": small(TransformerXLConfig, memory=16, layers=2, heads=3),  # T passes the memory many times
     "readme-gru": readme_backbone,
 }
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-10}
@@ -39,6 +47,7 @@ B, T = 3, 83  # not a multiple of any block
 
 
 def relative(a, b):
+    a, b = (x.double() for x in (a, b))  # some leaves count
     return ((a - b).norm() / b.norm().clamp(min=1e-30)).item()
 
 
@@ -54,8 +63,16 @@ def case(request) -> tuple:
     name, dtype = request.param
     backbone = BACKBONES[name]().to(dtype)
     g = torch.randn(B, T, WIDTH, dtype=dtype)
-    state = tree_map(torch.randn_like, backbone.initial(B))
-    return backbone, g, state, TOLERANCE[dtype]
+    return backbone, g, some_state(backbone, dtype), TOLERANCE[dtype]
+
+
+@torch.no_grad()
+def some_state(backbone, dtype):
+    """A state that rows reached after 40 and after 5 steps, shaken: large, and what no row has reached stays zero."""
+    first = torch.zeros(B, 40, dtype=torch.bool)
+    first[1, 35] = True
+    _, state = backbone(torch.randn(B, 40, WIDTH, dtype=dtype), first, None)
+    return tree_map(lambda s: s + torch.randn_like(s) * (s != 0) if s.is_floating_point() else s, state)
 
 
 def no_reset(g):
@@ -118,6 +135,17 @@ def test_a_reset_is_a_fresh_start(case, resets):
     assert_close(tree_map(lambda s: s[1:2], last), fresh_last, tolerance)
 
 
+def test_forward_states_are_those_that_forward_would_end_in(case):
+    backbone, g, state, tolerance = case
+    first = no_reset(g)
+    first[1, [0, 40]] = True
+    h, states = backbone.forward_states(g, first, state)
+    assert_close(h, backbone(g, first, state)[0], tolerance)
+    for end in (1, 40, 41, T):
+        _, last = backbone(g[:, :end], first[:, :end], state)
+        assert_close(tree_map(lambda s, end=end: s[:, end - 1], states), last, tolerance)
+
+
 def test_gradients_are_those_of_the_unrolled_steps(case):
     backbone, g, state, tolerance = case
     first = no_reset(g)
@@ -125,8 +153,8 @@ def test_gradients_are_those_of_the_unrolled_steps(case):
     weight = torch.randn_like(g)
 
     def gradients(run):
-        inputs = [g.clone().requires_grad_(), *[s.clone().requires_grad_() for s in tree_flatten(state)[0]]]
-        start = tree_unflatten(inputs[1:], tree_flatten(state)[1])
+        start = tree_map(lambda s: s.clone().requires_grad_(s.is_floating_point()), state)
+        inputs = [g.clone().requires_grad_(), *[s for s in tree_flatten(start)[0] if s.requires_grad]]
         h, last = run(inputs[0], first, start)
         total = (h * weight).sum() + sum(s.square().sum() for s in tree_flatten(last)[0])
         return torch.autograd.grad(total, [*inputs, *backbone.parameters()])
@@ -159,3 +187,12 @@ def test_the_future_has_no_influence(case):
 
 def test_paper_state_size():
     assert S4Stack(S4Config()).state_size == 393_216  # reals a step
+    with torch.device("meta"):
+        assert TransformerXL(TransformerXLConfig()).state_size == 1_572_864  # what it counts steps with left out
+    assert S5Stack(S5Config(blocks=5, layers=1, mlp=0, state=1024, norm="post")).state_size == 5_120  # R2I
+
+
+@pytest.mark.parametrize("config_type", CATALOGUE)
+def test_every_configuration_survives_json(config_type):
+    config = ParallelConfig(backbone=config_type(width=48))
+    assert from_dict(ParallelConfig, json.loads(json.dumps(to_dict(config)))) == config

@@ -1,4 +1,4 @@
-"""The SISO kernels against a float64 loop over the discretised equation, written from the papers."""
+"""What the state-space systems are made of: HiPPO, initial values, the convolution."""
 
 import math
 
@@ -6,53 +6,11 @@ import pytest
 import torch
 
 from longdream.worldmodels.backbones.convolution import causal_convolution, smooth_length
-from longdream.worldmodels.backbones.dplr import DPLRKernel
 from longdream.worldmodels.backbones.hippo import legs_matrices, legs_nplr
 from longdream.worldmodels.backbones.s4d import DiagonalKernel
+from longdream.worldmodels.backbones.s5 import S5, S5Config
 
-H, N, L = 6, 8, 300
-
-
-def dplr_system(kernel, channel):
-    """A, B of one channel, complex128: the bilinear transform of Lambda - P P* with both conjugates."""
-    lam = torch.complex(-kernel.log_decay.double().exp(), kernel.frequency.double())
-    P, B = (torch.view_as_complex(p.double().contiguous()) for p in (kernel.P, kernel.B))
-    lam, P, B = (torch.cat([x, x.conj()]) for x in (lam, P, B))
-    A = torch.diag(lam) - P[:, None] * P.conj()
-    dt = kernel.log_dt.double().exp()[channel]
-    inverse = torch.linalg.inv(torch.eye(N) - dt / 2 * A)
-    return inverse @ (torch.eye(N) + dt / 2 * A), inverse @ (dt * B)
-
-
-def s4d_system(kernel, channel):
-    """Zero-order hold of a diagonal system, both conjugates."""
-    lam = torch.complex(-kernel.log_decay.double().exp(), kernel.frequency.double())[channel]
-    lam = torch.cat([lam, lam.conj()])
-    dt = kernel.log_dt.double().exp()[channel]
-    return torch.diag((dt * lam).exp()), ((dt * lam).exp() - 1) / lam
-
-
-@pytest.mark.parametrize(("kernel_type", "system"), [(DPLRKernel, dplr_system), (DiagonalKernel, s4d_system)])
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-11)])
-@torch.no_grad()
-def test_kernel_is_the_recurrence(kernel_type, system, dtype, tolerance):
-    torch.manual_seed(0)
-    kernel = kernel_type(H, N)
-    u = torch.randn(2, L, H)
-    y, state = kernel.to(dtype)(u.to(dtype), torch.zeros(2, L, dtype=torch.bool), None, resets=False)
-    for channel in range(H):
-        A, B = system(kernel, channel)
-        C = torch.view_as_complex(kernel.C.double())[channel]
-        C = torch.cat([C, C.conj()])
-        s, slow = torch.zeros(2, N, dtype=torch.complex128), []
-        for t in range(L):
-            s = s @ A.T + B * u[:, t, channel, None].double()
-            slow.append((s @ C).real + kernel.D[channel].double() * u[:, t, channel].double())
-        slow = torch.stack(slow, 1)
-        assert (y[:, :, channel].double() - slow).norm() < tolerance * slow.norm()
-        half = s[:, : N // 2]
-        carried = state[:, channel].double()
-        assert (carried - torch.cat([half.real, half.imag], -1)).norm() < tolerance * half.norm() * 2
+N = 8
 
 
 def test_nplr_is_hippo_legs():
@@ -98,3 +56,24 @@ def test_convolution_is_a_causal_sum():
     u, kernel = torch.randn(2, 3, 7).double(), torch.randn(3, 7).double()
     slow = torch.stack([sum(kernel[:, s] * u[..., t - s] for s in range(t + 1)) for t in range(7)], -1)
     assert torch.allclose(causal_convolution(u, kernel), slow)
+
+
+def test_s5_begins_as_independent_hippo_systems():
+    torch.manual_seed(0)
+    system = S5(width=400, state=32, hippo_blocks=4, discretisation="zoh")
+    imaginary = system.frequency.reshape(4, -1)
+    assert torch.allclose(imaginary, legs_nplr(8).eigenvalues.imag.float().expand(4, -1))
+    assert torch.allclose(system.log_decay.exp(), torch.tensor(0.5))
+    B, C = (torch.view_as_complex(p.detach()) for p in (system.B, system.C))
+    basis = torch.block_diag(*[legs_nplr(8).V] * 4).to(B.dtype)
+    rebuilt = 2 * (basis @ B).real  # both conjugates: B in the real basis, of which every entry has variance 1 / D
+    assert rebuilt.std() == pytest.approx(400**-0.5, rel=0.05)
+    assert rebuilt.abs().max() < 2.3 * 400**-0.5  # cut off
+    assert (2 * (C @ basis.conj().T).real).std() == pytest.approx(32**-0.5, rel=0.05)
+
+
+def test_s5_sizes_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match=r"state of 100 .* multiple of 16"):
+        S5Config(state=100)
+    with pytest.raises(ValueError, match="mlp=2048 must be 0"):
+        S5Config(norm="post")

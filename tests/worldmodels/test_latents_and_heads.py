@@ -10,12 +10,11 @@ from longdream.worldmodels.heads import (
     ContinueHead,
     RewardHead,
     reward_bins,
-    symexp,
-    symlog,
     symmetric_mean,
     two_hot,
 )
 from longdream.worldmodels.latents import LatentConfig, kl_divergence, log_probabilities, sample
+from longdream.worldmodels.symlog import symexp, symlog
 
 CONFIG = LatentConfig(variables=3, classes=4, uniform_mix=0.01)
 

@@ -13,22 +13,23 @@ import numpy as np
 import pytest
 import torch
 
+from longdream.datasets.loader import read_batch
 from longdream.datasets.reader import EpisodeDataset
+from longdream.datasets.samplers import Segment
 from longdream.worldmodels import trainer
 from longdream.worldmodels.checkpoint import latest, load_model
+from longdream.worldmodels.device import spawned_seed
+from longdream.worldmodels.families import build
+from longdream.worldmodels.optim import build_optimizer, lr_factor, set_lr
 from longdream.worldmodels.presets import PRESETS
 
 ROOT = Path(trainer.__file__).resolve().parents[1]
 SMALL = [
-    "--world-model.cnn.stages=2",
-    "--world-model.cnn.multiplier=4",
+    "--world-model.codec.stages=2",
+    "--world-model.codec.multiplier=4",
     "--world-model.latent.variables=4",
     "--world-model.latent.classes=4",
     "--world-model.units=16",
-    "--world-model.backbone.blocks=1",
-    "--world-model.backbone.width=16",
-    "--world-model.backbone.mlp=16",
-    "--world-model.backbone.state=8",
     "--world-model.loss.reward=1",
     "--batch-size=4",
     "--optim.warmup=5",
@@ -36,28 +37,45 @@ SMALL = [
     "--device=cpu",
     "--log-every=1",
 ]
+FAMILIES = {  # what is small in each
+    "s4wm-tiny": [
+        "--world-model.backbone.blocks=1",
+        "--world-model.backbone.width=16",
+        "--world-model.backbone.mlp=16",
+        "--world-model.backbone.state=8",
+    ],
+    "rssm-tiny": ["--world-model.width=16"],
+    "tssm-xl-tiny": [],
+}
 
 
-def arguments(data, out, *more):
-    return ["--data", str(data), "--model", "s4wm-tiny", "--out", str(out), *SMALL, *more]
+def arguments(data, out, *more, model="s4wm-tiny"):
+    return ["--data", str(data), "--model", model, "--out", str(out), *SMALL, *FAMILIES[model], *more]
 
 
 def metrics(out, kind="train"):
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    timing = ("frames_per_second", "peak_memory_gb")
+    timing = ("frames_per_second", "seconds", "peak_memory_gb")
     return [{k: v for k, v in line.items() if k not in timing} for line in lines if line["kind"] == kind]
 
 
-def train(data, out, *more):
-    return trainer.run(arguments(data, out, *more))
+def train(data, out, *more, **model):
+    return trainer.run(arguments(data, out, *more, **model))
 
 
-def launch(data, out, *more, processes=1, script=ROOT / "train_wm.py"):
+def assert_same_run(one, other):
+    for kind in ("train", "validation"):
+        assert metrics(one, kind) == metrics(other, kind)
+    a, b = (load_model(latest(out)).model.state_dict() for out in (one, other))
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def launch(data, out, *more, processes=1, script=ROOT / "train_wm.py", **model):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
     command = command if processes > 1 else [sys.executable]
     environment = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "PYTHONFAULTHANDLER": "1"}
     return subprocess.Popen(
-        [*command, str(script), *arguments(data, out, *more)],
+        [*command, str(script), *arguments(data, out, *more, **model)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -97,7 +115,7 @@ def test_it_learns_below_the_floor_of_a_constant_picture(toy_data, tmp_path):
     assert train(toy_data, out, "--steps=400", "--validate-every=100", "--optim.lr=3e-3") == 0
     validation = metrics(out, "validation")
     assert [line["step"] for line in validation] == [100, 200, 300, 400]
-    assert validation[-1]["image"] < 0.5 * mean_picture_error(toy_data)
+    assert validation[-1]["reconstruction"] < 0.5 * mean_picture_error(toy_data)
     loaded = load_model(out)
     best = min(validation, key=lambda line: line["loss"])
     assert loaded.config["step"] == best["step"]
@@ -117,17 +135,92 @@ def test_resuming_is_never_having_stopped(toy_data, tmp_path):
     train(toy_data, whole, steps, *options)
     assert trainer.run(["--out", str(killed), "--data", str(toy_data), "--resume", steps]) == 0
     assert metrics(killed)[-1]["step"] == stopped + 9
-    for kind in ("train", "validation"):
-        assert metrics(killed, kind) == metrics(whole, kind)
-    a, b = (load_model(latest(out)).model.state_dict() for out in (whole, killed))
-    assert all(torch.equal(a[name], b[name]) for name in a)
+    assert_same_run(killed, whole)
+
+
+def windows_by_hand(data, config, length, steps):
+    """The losses of a TBTT run, from the definition: endless streams, cut, and the state handed on."""
+    dataset = EpisodeDataset(data)
+    episodes, rows = dataset.split("train"), config.batch_size
+    epochs = [np.random.default_rng(np.random.SeedSequence(0, spawn_key=(epoch,))) for epoch in range(9)]
+    order = np.concatenate([generator.permutation(episodes) for generator in epochs])
+    streams = [tuple(Segment(int(e), 0, dataset.length(e)) for e in order[row::rows]) for row in range(rows)]
+    torch.manual_seed(config.seed)
+    model = build(config.world_model)
+    optimizer = build_optimizer(model, config.optim)
+    torch.manual_seed(spawned_seed(config.seed, 0))
+    state, losses = None, []
+    batch = read_batch(dataset, streams)
+    for step in range(steps):
+        set_lr(optimizer, lr_factor(step, config.steps, config.optim))
+        loss = model(batch.window(step * length, (step + 1) * length), state)
+        optimizer.zero_grad()
+        loss.total.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), config.optim.clip)
+        optimizer.step()
+        state = loss.state
+        losses.append(loss.total.item())
+    return losses
+
+
+@pytest.mark.parametrize("model", FAMILIES)
+def test_windows_carry_the_state_and_resume_to_the_bit(toy_data, tmp_path, model):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    options = ["--window=5", "--optim.schedule=constant", "--validate-every=4", "--save-every=3"]  # 12 steps an episode
+    train(toy_data, whole, "--steps=9", *options, model=model)
+    train(toy_data, parts, "--steps=4", *options, model=model)
+    train(toy_data, parts, "--steps=9", "--resume", *options, model=model)
+    assert_same_run(parts, whole)
+    config = trainer.parse(arguments(toy_data, whole, "--steps=9", *options, model=model))
+    losses = [line["loss"] for line in metrics(whole)]
+    assert losses == pytest.approx(windows_by_hand(toy_data, config, 5, 9), rel=1e-5)
+
+
+def test_validation_is_the_same_for_windows_and_whole_trajectories(toy_data, tmp_path):
+    """Before anything is learned, that is: losses of the two ways of training can be compared."""
+    for out, window in (("whole", 0), ("windows", 5)):
+        train(toy_data, tmp_path / out, "--steps=1", "--optim.lr=1e-30", f"--window={window}")
+    assert metrics(tmp_path / "whole", "validation") == metrics(tmp_path / "windows", "validation")
+
+
+def test_minutes_end_a_run_and_more_of_them_go_on(toy_data, tmp_path):
+    def clocks():
+        return [json.loads(line)["seconds"] for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+    out = tmp_path / "run"
+    options = ["--steps=1000000", "--save-every=1000000", "--validate-every=1000000"]
+    assert train(toy_data, out, *options, "--minutes=0.01") == 0
+    step, first = metrics(out)[-1]["step"], clocks()
+    assert first == sorted(first)
+    assert first[-1] >= 0.6
+    assert all(seconds < 0.6 for seconds in first[:-3])  # the last two are of the last step
+    assert int(latest(out).name) == metrics(out, "validation")[-1]["step"] == step
+    assert json.loads((latest(out) / "config.json").read_text())["seconds"] >= 0.6
+    assert train(toy_data, out, *options, "--minutes=0.01", "--resume") == 0
+    assert clocks() == first  # its time is over already
+    assert train(toy_data, out, *options, "--minutes=0.02", "--resume") == 0
+    assert clocks() == sorted(clocks())
+    assert clocks()[: len(first)] == first
+    assert clocks()[-1] >= 1.2
+    assert clocks()[-4] < 1.2
+
+
+def test_the_training_clock_does_not_count_validation_and_saving(toy_data, tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer.Trainer, "_validate", lambda self: time.sleep(0.2))
+    monkeypatch.setattr(trainer.Trainer, "_save", lambda self: time.sleep(0.2))
+    run = trainer.Trainer(
+        trainer.parse(arguments(toy_data, tmp_path / "run", "--steps=3", "--validate-every=1", "--save-every=1"))
+    )
+    began = time.perf_counter()
+    run.fit()
+    assert 0 < run.clock.seconds <= time.perf_counter() - began - 6 * 0.2
 
 
 def test_a_resumed_run_stays_the_same_run(toy_data, tmp_path):
     out = tmp_path / "run"
     train(toy_data, out, "--steps=2")
     before = (out / "config.json").read_bytes()
-    for flag in ("--optim.lr=0.5", "--seed=3", "--batch-size=8", "--world-model.units=8"):
+    for flag in ("--optim.lr=0.5", "--seed=3", "--batch-size=8", "--window=4", "--world-model.units=8"):
         with pytest.raises(ValueError, match=f"{flag.split('=')[0]} was .* cannot become"):
             trainer.run(["--data", str(toy_data), "--out", str(out), "--resume", flag])
     with pytest.raises(ValueError, match="--model s4wm-2d"):
@@ -170,7 +263,7 @@ def test_two_processes_train_as_one(toy_data, tmp_path):
     train(toy_data, single, *options)
     # the same episodes and weights, other latents: close, not equal
     for two, one in zip(metrics(out), metrics(single), strict=True):
-        assert two["image"] == pytest.approx(one["image"], rel=0.2)
+        assert two["reconstruction"] == pytest.approx(one["reconstruction"], rel=0.2)
     for two, one in zip(metrics(out, "validation"), metrics(single, "validation"), strict=True):
         assert two["loss"] == pytest.approx(one["loss"], rel=0.2)
 
@@ -194,14 +287,19 @@ def test_two_processes_keep_the_same_weights(toy_data, tmp_path):
 
 
 def test_two_processes_resume_to_the_bit(toy_data, tmp_path):
+    """In windows, so that besides its generator each process has a state of its own to go on from."""
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    options = ["--validate-every=100", "--save-every=3"]
-    finish(launch(toy_data, whole, "--steps=6", "--optim.schedule=constant", *options, processes=2))
-    finish(launch(toy_data, parts, "--steps=3", "--optim.schedule=constant", *options, processes=2))
-    finish(launch(toy_data, parts, "--steps=6", "--resume", processes=2))
-    assert metrics(parts) == metrics(whole)
+    options = ["--window=5", "--validate-every=3", "--save-every=3", "--optim.schedule=constant"]
+    settings = {"processes": 2, "model": "rssm-tiny"}
+    finish(launch(toy_data, whole, "--steps=6", *options, **settings))
+    finish(launch(toy_data, parts, "--steps=3", *options, **settings))
+    carries = torch.load(latest(parts) / "trainer.pt", weights_only=True)["carries"]
+    assert [[len(leaf) for leaf in leaves] for leaves in carries] == [[2, 2]] * 2  # two rows each of h and z
+    assert not torch.equal(carries[0][0], carries[1][0])
+    finish(launch(toy_data, parts, "--steps=6", "--resume", *options, **settings))
+    assert_same_run(parts, whole)
     with pytest.raises(ValueError, match="saved by 2 processes"):
-        train(toy_data, parts, "--steps=9", "--resume")
+        train(toy_data, parts, "--steps=9", "--resume", *options, model="rssm-tiny")
 
 
 def test_bfloat16_trains(toy_data, tmp_path):
@@ -257,8 +355,9 @@ def test_wrong_input_is_one_line(toy_data, tmp_path, capsys, monkeypatch):
     assert "no folder" in fails("--data", str(tmp_path / "nothing"), "--out", str(out))
     assert "no run to resume" in fails(*arguments(data, out, "--resume"))
     assert "actions 5" in fails(*arguments(data, out, "--world-model.actions=5"))
+    assert "--window must be 0 or more, not -1" in refused(*arguments(data, out, "--window=-1"))
     assert "--steps must be 1" in refused(*arguments(data, out, "--steps=0"))
-    assert "multiple" in refused(*arguments(data, out, "--world-model.cnn.stages=4"))
+    assert "multiple" in refused(*arguments(data, out, "--world-model.codec.stages=4"))
     assert not out.exists()
     train(data, out, "--steps=1")
     before = (out / "metrics.jsonl").read_bytes()
@@ -282,6 +381,16 @@ def test_a_saved_config_can_start_another_run(toy_data, tmp_path):
     assert saved["train"]["optim"]["lr"] == 0.005
     assert saved["train"]["steps"] == 1
     assert saved["provenance"]["data_hash"].startswith("sha256:")
+
+
+def test_another_checkpoint_format_is_refused(toy_data, tmp_path):
+    train(toy_data, tmp_path / "run", "--steps=1")
+    config = tmp_path / "run" / "best" / "config.json"
+    saved = json.loads(config.read_text())
+    for found, mend in ((1, "train again"), (99, "update longdream")):
+        config.write_text(json.dumps(saved | {"format": found}))
+        with pytest.raises(ValueError, match=f"format {found}.*{mend}"):
+            load_model(tmp_path / "run")
 
 
 def test_damaged_weights_are_named(toy_data, tmp_path):

@@ -6,12 +6,21 @@ The contract tests run on every entry's defaults at a small width.
 from __future__ import annotations
 
 from ..base import Backbone
+from .gated import GatedConfig, GatedStack
+from .hybrid import HybridConfig, HybridStack
 from .s4 import S4Config, S4Stack
+from .s5 import S5Config, S5Stack
+from .transformer_xl import TransformerXL, TransformerXLConfig
 
-BackboneConfig = S4Config  # a union: S4Config | MineConfig; each has `width`, the D of g and h
+# each has `width`, the D of g and h
+BackboneConfig = S4Config | S5Config | TransformerXLConfig | GatedConfig | HybridConfig
 
 BACKBONES: dict[type, type[Backbone]] = {
     S4Config: S4Stack,
+    S5Config: S5Stack,
+    TransformerXLConfig: TransformerXL,
+    GatedConfig: GatedStack,
+    HybridConfig: HybridStack,
 }
 
 

@@ -19,24 +19,19 @@ import torch
 from torch import Tensor, nn
 
 from .hippo import legs_nplr
-from .s4d import planar, unplanar
+from .parameters import as_parameter
+from .planar import Planar, multiply_add, planar, real_of_inner
 from .siso import BLOCK, SISO, Factors
 
 
 class DPLRStep(NamedTuple):
-    """A rollout's constants for s' = 2 M^-1 (s + dt/2 B u) - s with M = 1 - dt/2 A, M inverted by Woodbury."""
+    """A rollout's constants: s' = a s + b u + c Re(r s), and y = 2 Re(C s') + D u; all (H n)."""
 
-    inputs: Tensor  # (H n) complex, dt/2 B
-    resolvent: Tensor  # (H n) complex, 1 / (1 - dt/2 Lambda)
-    column: Tensor  # (H n) complex, resolvent * P
-    row: Tensor  # (H n) complex, conj(P) scaled by Woodbury's denominator
-    readout: Tensor  # (H N) real
-    skip: Tensor  # (H)
-
-
-def as_parameter(z: Tensor) -> nn.Parameter:
-    """Store a complex tensor as a real (..., 2) float32 parameter: optimisers and DDP handle these everywhere."""
-    return nn.Parameter(torch.view_as_real(z.to(torch.complex64)).contiguous())
+    diagonal: Planar  # a
+    inputs: Planar  # b
+    column: Planar  # c
+    row: Planar  # r
+    readout: Planar  # 2 C
 
 
 class DPLRKernel(SISO):
@@ -45,11 +40,11 @@ class DPLRKernel(SISO):
     ssm_parameters = ("log_dt", "log_decay", "frequency", "P", "B")
 
     def __init__(self, channels: int, state: int) -> None:
-        eigenvalues, P, B = legs_nplr(state)
+        hippo = legs_nplr(state)
         super().__init__(channels, state)
-        self.log_decay = nn.Parameter((-eigenvalues.real).log().float())
-        self.frequency = nn.Parameter(eigenvalues.imag.float())
-        self.P, self.B = as_parameter(P), as_parameter(B)
+        self.log_decay = nn.Parameter((-hippo.eigenvalues.real).log().float())
+        self.frequency = nn.Parameter(hippo.eigenvalues.imag.float())
+        self.P, self.B = as_parameter(hippo.P), as_parameter(hippo.B)
 
     def _discretise(self) -> tuple[Tensor, Tensor]:
         """Return the bilinear A (H N N) and B (H N 1) on [Re s; Im s].
@@ -66,6 +61,10 @@ class DPLRKernel(SISO):
         solved = torch.linalg.solve(eye - half * A, both).to(self.D.dtype)
         return solved[..., :-1], solved[..., -1:]
 
+    def _readout(self) -> Tensor:
+        """Return C as a real row (H N) with y = C [Re s; Im s] = 2 Re(C s)."""
+        return 2 * torch.cat([self.C[..., 0], -self.C[..., 1]], -1)
+
     def factors(self, length: int) -> Factors:
         """Discretise for `length` steps; both factors grow by doubling."""
         A, right = self._discretise()
@@ -73,48 +72,46 @@ class DPLRKernel(SISO):
         while right.shape[-1] < BLOCK:
             right = torch.cat([right, power @ right], -1)
             power = power @ power
-        stride, left, blocks = power, self.readout()[:, None], math.ceil(length / BLOCK)
+        stride, left, blocks = power, self._readout()[:, None], math.ceil(length / BLOCK)
         while left.shape[1] < blocks:
             left = torch.cat([left, left @ power], 1)
             if left.shape[1] < blocks:
                 power = power @ power
         return Factors(right, left[:, :blocks], A, stride)
 
-    def advance(self, power: Tensor, x: Tensor) -> Tensor:
-        """Multiply states x (H N B) by the matrix `power` (H N N)."""
-        return power @ x
+    def advance(self, power: Tensor, x: Tensor, b: Tensor) -> Tensor:
+        """Multiply states x (H B N) by the matrix `power` (H N N) and add b (H B N)."""
+        return torch.baddbmm(b, x, power.mT)
 
     def powers(self, factors: Factors, x: Tensor) -> Tensor:
-        """Return A^{r+1} x for r < R: (H N B) -> (H N R B)."""
-        batch, power = x.shape[-1], factors.step
-        ahead = power @ x
-        while ahead.shape[-1] < BLOCK * batch:
-            ahead = torch.cat([ahead, power @ ahead], -1)
+        """Return A^{r+1} x for r < R: (H B N) -> (H R B N)."""
+        batch, power = x.shape[1], factors.step.mT
+        ahead = x @ power
+        while ahead.shape[1] < BLOCK * batch:
+            ahead = torch.cat([ahead, ahead @ power], 1)
             power = power @ power
-        return ahead.unflatten(-1, (BLOCK, batch))
+        return ahead.unflatten(1, (BLOCK, batch))
 
     def step_cache(self) -> DPLRStep:
-        """Discretise once for a rollout."""
+        """Discretise once for a rollout.
+
+        With h = dt/2 and M = 1 - h A:  s' = 2 M^-1 (s + h B u) - s, and by Woodbury, with R = 1 / (1 - h Lambda),
+        M^-1 x = R x - R P w Re(P* R x)  where  w = 2 / (1/h + 2 Re(P* R P)).
+        """
         P, B = (torch.view_as_complex(p.double()) for p in (self.P, self.B))
         eigenvalues = torch.complex(-self.log_decay.double().exp(), self.frequency.double())
-        half = self.log_dt.double().exp()[:, None] / 2
-        resolvent = 1 / (1 - half * eigenvalues)
-        column = resolvent * P
-        denominator = 1 / half + 2 * (P.conj() * column).real.sum(-1, keepdim=True)
-        dtype = self.D.dtype.to_complex()
-        return DPLRStep(
-            inputs=(half * B).to(dtype),
-            resolvent=resolvent.to(dtype),
-            column=column.to(dtype),
-            row=(2 * P.conj() / denominator).to(dtype),
-            readout=self.readout(),
-            skip=self.D,
-        )
+        h = self.log_dt.double().exp()[:, None] / 2
+        R = 1 / (1 - h * eigenvalues)  # (H n)
+        row = P.conj() * R
+        weight = 2 / (1 / h + 2 * (row * P).real.sum(-1, keepdim=True))
+        column = -2 * weight * R * P
+        inputs = 2 * R * h * B + column * (row * h * B).real.sum(-1, keepdim=True)
+        constants = (2 * R - 1, inputs, column, row, 2 * torch.view_as_complex(self.C))
+        return DPLRStep(*(planar(z, self.D.dtype) for z in constants))
 
-    def step(self, u: Tensor, state: Tensor, cache: DPLRStep) -> tuple[Tensor, Tensor]:
-        """Advance one step: u (B H), state (B H N) -> y (B H), state (B H N)."""
-        s = unplanar(state)
-        w = cache.resolvent * (s + cache.inputs * u[..., None])
-        w = w - cache.column * (cache.row * w).real.sum(-1, keepdim=True)
-        state = planar(2 * w - s)
-        return (cache.readout * state).sum(-1) + cache.skip * u, state
+    def step(self, u: Tensor, state: Planar, cache: DPLRStep) -> tuple[Tensor, Planar]:
+        """Advance one step: u (B H), state (B H n) -> y (B H), state (B H n)."""
+        along, u_n = real_of_inner(cache.row, state)[..., None], u[..., None]
+        forced = ((b * u_n).addcmul_(c, along) for b, c in zip(cache.inputs, cache.column, strict=True))
+        state = multiply_add(cache.diagonal, state, Planar(*forced))
+        return torch.addcmul(real_of_inner(cache.readout, state), self.D, u), state

@@ -17,6 +17,7 @@ class NPLR(NamedTuple):
     eigenvalues: Tensor  # (n)
     P: Tensor  # (n) the rank-one term
     B: Tensor  # (n) the input vector
+    V: Tensor  # (N n) the orthonormal eigenvectors
 
 
 def legs_matrices(state: int) -> tuple[Tensor, Tensor]:
@@ -58,4 +59,4 @@ def legs_nplr(state: int, clip: float = 2.0) -> NPLR:
     eigenvalues = torch.complex(real.expand(state // 2), imaginary[keep])
     inputs = V.conj().T @ B.to(V.dtype)
     clipped = torch.complex(inputs.real.clamp(-clip, clip), inputs.imag.clamp(-clip, clip))
-    return NPLR(eigenvalues, V.conj().T @ P.to(V.dtype), clipped)
+    return NPLR(eigenvalues, V.conj().T @ P.to(V.dtype), clipped, V)

@@ -1,6 +1,6 @@
 """S4D: S4 with a diagonal state matrix, discretised by zero-order hold. The cheap kernel: default on CPU and in tests.
 
-Axes: B batch, H channels, n = N/2 complex states, R steps a block, Q blocks.
+Axes: B batch, H channels, N real states, n = N/2 complex ones, R steps a block, Q blocks.
 
 Source: Gu et al. 2022 (S4D), the S4D-Lin initialisation A_n = -1/2 + i pi n.
 """
@@ -13,30 +13,28 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from .planar import Planar, multiply_add, planar, real_of_inner
 from .siso import BLOCK, SISO, Factors
 
 
 class DiagonalStep(NamedTuple):
-    """A rollout's constants; y = C' s with the state scaled so that the input enters unscaled."""
+    """A rollout's constants."""
 
-    transition: Tensor  # (H n) complex
-    inputs: Tensor  # (H n) complex
-    readout: Tensor  # (H N) real
-    skip: Tensor  # (H)
+    transition: Planar  # (H n)
+    readout: Planar  # (H n)
 
 
-def planar(z: Tensor, dim: int = -1) -> Tensor:
-    """Put real parts before imaginary parts along `dim`."""
-    return torch.cat([z.real, z.imag], dim)
-
-
-def unplanar(x: Tensor, dim: int = -1) -> Tensor:
-    """Undo `planar`."""
-    return torch.complex(*(part.contiguous() for part in x.chunk(2, dim)))
+def powers(a: Tensor, count: int) -> Tensor:
+    """Return a^0 ... a^(count-1), by doubling: (...) -> (... count)."""
+    found = torch.ones_like(a)[..., None]
+    while found.shape[-1] < count:
+        found = torch.cat([found, found * a[..., None]], -1)
+        a = a * a
+    return found[..., :count]
 
 
 class DiagonalKernel(SISO):
-    """S4D-Lin with a state matrix per channel."""
+    """S4D-Lin with a state matrix per channel. Its state is scaled so that the input enters unscaled: B is part of C."""
 
     ssm_parameters = ("log_dt", "log_decay", "frequency")
 
@@ -48,41 +46,39 @@ class DiagonalKernel(SISO):
         self.frequency = nn.Parameter(math.pi * torch.arange(state // 2).float().repeat(channels, 1))
 
     def _discretise(self) -> tuple[Tensor, Tensor]:
-        """Return dt A and the discretised B, both (H n) complex128: exponents of long powers need the digits."""
+        """Return dt A and 2 C B, both (H n) complex128: long powers need the digits."""
         A = torch.complex(-self.log_decay.double().exp(), self.frequency.double())
         exponent = self.log_dt.double().exp()[:, None] * A
-        return exponent, (exponent.exp() - 1) / A
+        B = (exponent.exp() - 1) / A
+        return exponent, 2 * torch.view_as_complex(self.C) * B
 
     def factors(self, length: int) -> Factors:
-        """Discretise for `length` steps; powers of A are exponentials, split in two levels."""
-        exponent, B = self._discretise()
-        blocks = math.ceil(length / BLOCK)
-        r = torch.arange(BLOCK, device=exponent.device)
-        q = BLOCK * torch.arange(blocks, device=exponent.device)
-        right = planar(B[..., None] * (exponent[..., None] * r).exp(), 1)  # (H N R)
-        C = torch.view_as_complex(self.C)
-        rows = 2 * C[:, None] * (exponent[:, None] * q[:, None]).exp()  # (H Q n)
-        left = torch.cat([rows.real, -rows.imag], -1)  # (H Q N)
-        stride = (exponent * BLOCK).exp().to(self.D.dtype.to_complex())
-        return Factors(right.to(self.D.dtype), left.to(self.D.dtype), exponent, stride)
+        """Discretise for `length` steps."""
+        exponent, C = self._discretise()
+        stride = (exponent * BLOCK).exp()
+        right = powers(exponent.exp(), BLOCK)  # (H n R)
+        left = C[..., None] * powers(stride, math.ceil(length / BLOCK))  # (H n Q)
+        return Factors(
+            right=torch.cat([right.real, right.imag], 1).to(self.D.dtype),
+            left=torch.cat([left.real, -left.imag], 1).to(self.D.dtype).mT,
+            step=right,
+            stride=planar(stride[:, None], self.D.dtype),  # (H 1 n)
+        )
 
-    def advance(self, power: Tensor, x: Tensor) -> Tensor:
-        """Multiply states x (H N B) by the diagonal `power` (H n)."""
-        return planar(power[..., None] * unplanar(x, 1), 1)
+    def advance(self, power: Planar, x: Tensor, b: Tensor) -> Tensor:
+        """Multiply states x (H B N) by the diagonal `power` (H 1 n) and add b (H B N)."""
+        return torch.cat(multiply_add(power, Planar(*x.chunk(2, -1)), Planar(*b.chunk(2, -1))), -1)
 
     def powers(self, factors: Factors, x: Tensor) -> Tensor:
-        """Return A^{r+1} x for r < R: (H N B) -> (H N R B)."""
-        r = torch.arange(1, BLOCK + 1, device=x.device)
-        decay = (factors.step[..., None] * r).exp().to(self.D.dtype.to_complex())  # (H n R)
-        return planar(decay[..., None] * unplanar(x, 1)[:, :, None], 1)
+        """Return A^{r+1} x for r < R: (H B N) -> (H R B N)."""
+        ...
 
     def step_cache(self) -> DiagonalStep:
         """Discretise once for a rollout."""
-        exponent, B = self._discretise()
-        transition, inputs = (part.to(self.D.dtype.to_complex()) for part in (exponent.exp(), B))
-        return DiagonalStep(transition, inputs, self.readout(), self.D)
+        exponent, C = self._discretise()
+        return DiagonalStep(planar(exponent.exp(), self.D.dtype), planar(C, self.D.dtype))
 
-    def step(self, u: Tensor, state: Tensor, cache: DiagonalStep) -> tuple[Tensor, Tensor]:
-        """Advance one step: u (B H), state (B H N) -> y (B H), state (B H N)."""
-        state = planar(cache.transition * unplanar(state) + cache.inputs * u[..., None])
-        return (cache.readout * state).sum(-1) + cache.skip * u, state
+    def step(self, u: Tensor, state: Planar, cache: DiagonalStep) -> tuple[Tensor, Planar]:
+        """Advance one step: u (B H), state (B H n) -> y (B H), state (B H n)."""
+        state = multiply_add(cache.transition, state, Planar(u[..., None], u.new_zeros(())))
+        return torch.addcmul(real_of_inner(cache.readout, state), self.D, u), state

@@ -6,25 +6,27 @@ Two-level kernel: with t = q R + r,  C A^t B = (C A^{qR}) (A^r B): one small pro
 carried state enters as A^{r+1} s; the last state comes by Horner's rule over the Q blocks.
 
 Axes: B batch, H channels, L time, N real state values (the real parts of n = N/2 complex ones, then the imaginary
-parts), R steps a block, Q blocks.
+parts; carried apart from each other), R steps a block, Q blocks.
 
-Precision: outside autocast. The kernels also need TF32 off for matrix products, which is torch's default.
+Precision: the kernels need TF32 off for matrix products, which is torch's default.
 """
 
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
-from typing import Any, ClassVar, NamedTuple
+from abc import abstractmethod
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .block import SSM, Resets
 from .convolution import causal_convolution, segments
+from .parameters import log_dt
+from .planar import Planar
 
 BLOCK = 32  # R: a power of two; Q and R near the square root of the usual lengths
-DT_MIN, DT_MAX = 1e-3, 1e-1  # S4's range of initial step sizes
 
 
 class Factors(NamedTuple):
@@ -36,16 +38,8 @@ class Factors(NamedTuple):
     stride: Any  # A^R, in the kernel's own form
 
 
-def log_dt(channels: int) -> Tensor:
-    """Draw log step sizes (H), uniform in log dt."""
-    low, high = math.log(DT_MIN), math.log(DT_MAX)
-    return torch.rand(channels) * (high - low) + low
-
-
-class SISO(nn.Module, ABC):
-    """H independent linear systems with one input and one output each. Everything is computed in float32 or wider."""
-
-    ssm_parameters: ClassVar[tuple[str, ...]]  # names of the parameters that learn slowly and do not decay
+class SISO(SSM):
+    """H independent linear systems with one input and one output each."""
 
     def __init__(self, channels: int, state: int) -> None:
         super().__init__()
@@ -59,86 +53,72 @@ class SISO(nn.Module, ABC):
         """Discretise the system for `length` steps."""
 
     @abstractmethod
-    def advance(self, power: Any, x: Tensor) -> Tensor:
-        """Multiply states x (H N B) by a power of A."""
+    def advance(self, power: Any, x: Tensor, b: Tensor) -> Tensor:
+        """Multiply states x (H B N) by a power of A and add b (H B N)."""
 
     @abstractmethod
     def powers(self, factors: Factors, x: Tensor) -> Tensor:
-        """Return A^{r+1} x for r < R: (H N B) -> (H N R B)."""
+        """Return A^{r+1} x for r < R: (H B N) -> (H R B N)."""
 
-    @abstractmethod
-    def step_cache(self) -> Any:
-        """Compute once what every `step` of a rollout needs."""
+    def initial(self, batch_size: int) -> Planar:
+        """Return zeros (B H n)."""
+        return Planar(*(self.D.new_zeros(batch_size, self.channels, self.state // 2) for _ in range(2)))
 
-    @abstractmethod
-    def step(self, u: Tensor, state: Tensor, cache: Any) -> tuple[Tensor, Tensor]:
-        """Advance one step: u (B H), state (B H N) -> y (B H), state (B H N)."""
+    def forward(self, u: Tensor, resets: Resets, state: Planar | None) -> tuple[Tensor, Planar]:
+        """Run over a sequence: u (B L H), state (B H n) -> y (B L H), state; see `SSM.forward`."""
+        u = u.transpose(1, 2).contiguous()  # (B H L)
+        factors = self.factors(u.shape[-1])
+        s = None if state is None else torch.cat(state, -1).transpose(0, 1)  # (H B N)
+        if resets.inside:
+            y, last = self._with_resets(u, resets.first, s, factors)
+        else:
+            y, last = self._whole(u, resets.first, s, factors)
+        real, imag = last.transpose(0, 1).chunk(2, -1)
+        return torch.addcmul(y, self.D[:, None], u).transpose(1, 2), Planar(real.contiguous(), imag.contiguous())
 
-    def readout(self) -> Tensor:
-        """Return C as a real row (H N) with y = C [Re s; Im s] = 2 Re(C s)."""
-        return 2 * torch.cat([self.C[..., 0], -self.C[..., 1]], -1)
-
-    def forward(self, u: Tensor, first: Tensor, state: Tensor | None, resets: bool) -> tuple[Tensor, Tensor]:
-        """Run over a sequence: u (B L H), first (B L) bool, state (B H N), None for zeros -> y (B L H), state.
-
-        `resets` says whether `first` is set anywhere after step 0: asking here would make the host wait in every layer.
-        """
-        with torch.autocast(u.device.type, enabled=False):
-            u = u.to(torch.promote_types(u.dtype, self.D.dtype)).transpose(1, 2)  # (B H L)
-            factors = self.factors(u.shape[-1])
-            if resets:
-                y, state = self._with_resets(u, first, state, factors)
-            else:
-                if state is not None:
-                    state = torch.where(first[:, :1, None], 0.0, state)
-                y, state = self._whole(u, state, factors)
-            return (y + self.D[:, None] * u).transpose(1, 2), state
-
-    def _whole(self, u: Tensor, state: Tensor | None, factors: Factors) -> tuple[Tensor, Tensor]:
+    def _whole(self, u: Tensor, first: Tensor, state: Tensor | None, factors: Factors) -> tuple[Tensor, Tensor]:
         y = causal_convolution(u, self._kernel(factors, u.shape[-1]))
-        last = self._last_state(u, factors)
-        if state is not None:
-            free, carried = self._free_response(state, factors, u.shape[-1])
-            y, last = y + free, last + carried
-        return y, last
+        if state is None:
+            return y, self._last_state(u, None, factors)
+        free, entering = self._free_response(torch.where(first[:, :1], 0.0, state), factors, u.shape[-1])
+        return y + free, self._last_state(u, entering, factors)
 
     def _with_resets(self, u: Tensor, first: Tensor, state: Tensor | None, factors: Factors) -> tuple[Tensor, Tensor]:
         """A convolution cannot forget; the system is linear and causal, so each segment goes through it alone."""
         segment, length = segments(first), u.shape[-1]
         kernel = self._kernel(factors, length)
-        y = torch.zeros_like(u)
+        y, entering = torch.zeros_like(u), None
         for index in range(int(segment.max()) + 1):
             mask = (segment == index)[:, None]  # (B 1 L)
             y = y + causal_convolution(u * mask, kernel) * mask
-        last = self._last_state(u * (segment == segment[:, -1:])[:, None], factors)
         if state is not None:
-            free, carried = self._free_response(state, factors, length)
+            free, entering = self._free_response(state, factors, length)
             y = y + free * (segment == 0)[:, None]
-            last = last + carried * (segment[:, -1] == 0)[:, None, None]
-        return y, last
+            entering = entering * (segment[:, -1:] == 0)
+        return y, self._last_state(u * (segment == segment[:, -1:])[:, None], entering, factors)
 
     @staticmethod
     def _kernel(factors: Factors, length: int) -> Tensor:
         return (factors.left @ factors.right).flatten(1)[:, :length]  # (H Q R) -> (H L)
 
     def _free_response(self, state: Tensor, factors: Factors, length: int) -> tuple[Tensor, Tensor]:
-        """Return y_t = C A^{t+1} s for t < L (B H L), and A^L s (B H N)."""
-        ahead = self.powers(factors, state.permute(1, 2, 0))  # (H N R B)
-        y = torch.einsum("hqn,hnrb->bhqr", factors.left, ahead).flatten(2)[..., :length]
-        blocks, rest = divmod(length - 1, BLOCK)
-        last = ahead[:, :, rest]
-        for _ in range(blocks):
-            last = self.advance(factors.stride, last)
-        return y, last.permute(2, 0, 1)
+        """Return what a state (H B N) does: y_t = C A^{t+1} s for t < L (B H L), and A^l s (H B N), as in `_last_state`."""
+        ahead = self.powers(factors, state)  # (H R B N)
+        y = torch.einsum("hqn,hrbn->bhqr", factors.left, ahead).flatten(2)[..., :length]
+        return y, ahead[:, (length - 1) % BLOCK]
 
-    def _last_state(self, u: Tensor, factors: Factors) -> Tensor:
-        """Return the sum of A^{L-1-t} B u_t over t: (B H L) -> (B H N), by Horner's rule over blocks of R steps."""
-        batch, channels, length = u.shape
-        blocks = math.ceil(length / BLOCK)
-        backwards = F.pad(u.flip(-1), (0, blocks * BLOCK - length)).unflatten(-1, (blocks, BLOCK))  # (B H Q R)
-        inputs = backwards.permute(1, 3, 2, 0).reshape(channels, BLOCK, blocks * batch)
-        sums = (factors.right @ inputs).unflatten(-1, (blocks, batch))  # (H N Q B)
-        last = sums[:, :, -1]
-        for block in range(blocks - 2, -1, -1):
-            last = self.advance(factors.stride, last) + sums[:, :, block]
-        return last.permute(2, 0, 1)
+    def _last_state(self, u: Tensor, entering: Tensor | None, factors: Factors) -> Tensor:
+        """Return the sum of A^{L-1-t} B u_t over t, and what comes of the state before: (B H L) -> (H B N).
+
+        Horner's rule over blocks of R steps, of which the first holds the l <= R that are left over; `entering` (H B N)
+        is A^l of the state before.
+        """
+        blocks = math.ceil(u.shape[-1] / BLOCK)
+        inputs = F.pad(u, (blocks * BLOCK - u.shape[-1], 0)).unflatten(-1, (blocks, BLOCK))  # (B H Q R)
+        inputs = inputs.permute(1, 2, 0, 3).flatten(1, 2)  # (H Q*B R)
+        sums = (inputs @ factors.right.flip(-1).mT).unflatten(1, (blocks, -1))  # (H Q B N)
+        last, *others = sums.unbind(1)
+        last = last if entering is None else last + entering
+        for block in others:
+            last = self.advance(factors.stride, last, block)
+        return last

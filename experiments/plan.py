@@ -1,0 +1,183 @@
+"""What a sweep is: data sets x models x seeds, read from a YAML file; and the commands that its runs consist of."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from ..worldmodels.config import from_dict
+from ..worldmodels.device import usable_cores
+from ..worldmodels.presets import PRESETS, family_name
+from ..worldmodels.train_config import RUN_CONFIG
+
+TRAIN_SCRIPT = Path(__file__).resolve().parents[1] / "train_wm.py"
+SLOWEST = "slowest"
+ENDLESS = 10**9  # steps of a run that ends by its clock
+OURS = ("data", "out", "seed", "steps", "minutes", "resume", "cpu_threads", "config")  # options that the sweep decides
+
+Options = dict[str, Any]  # of a command, without the leading dashes: {"optim.lr": 1e-3, "frames": "on-read"}
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """A data set of a sweep."""
+
+    path: Path  # its folder
+    collect: Options = field(default_factory=dict)  # how `collect` makes it; nothing: it is there
+    models: dict[str, Options] = field(default_factory=dict)  # what models are given besides, on these data
+
+
+@dataclass(frozen=True)
+class SweepConfig:
+    """A comparison: every model on every data set with every seed."""
+
+    out: Path  # the folder of the runs and of the summary
+    data: dict[str, DataConfig]
+    models: dict[str, Options]  # options of train_wm.py; `model`, the preset, among them
+    steps: int  # optimiser steps of every run: the comparison at equal steps
+    seeds: list[int] = field(default_factory=lambda: [0])
+    minutes: float | str | None = None  # then the comparison at equal time: so many, or as the "slowest" run took
+    train: Options = field(default_factory=dict)  # options of train_wm.py that all models share
+    evaluate: Options = field(default_factory=dict)  # options of `evaluate`
+    parallel: int = 1  # runs at once
+    cpu_threads: int = 0  # of each; 0: the cores shared out
+    launch: list[str] = field(default_factory=list)  # what starts train_wm.py, as `accelerate launch ...`; []: Python
+
+    def __post_init__(self) -> None:
+        for name in ("data", "models", "seeds"):
+            if not getattr(self, name):
+                raise ValueError(f"{name}: a sweep needs at least one")
+        for name in ("steps", "parallel"):
+            if not isinstance(value := getattr(self, name), int) or value < 1:
+                raise ValueError(f"{name} must be a whole number of 1 or more, not {value!r}")
+        timed = isinstance(self.minutes, int | float) and self.minutes > 0
+        if self.minutes not in (None, SLOWEST) and not timed:
+            raise ValueError(f"minutes must be a number above 0 or {SLOWEST!r}, not {self.minutes!r}")
+        for data in self.data:
+            if unknown := set(self.data[data].models) - set(self.models):
+                raise ValueError(f"data.{data}.models names {min(unknown)!r}; models are {', '.join(self.models)}")
+            for name in self.models:
+                _check_model(name, self.options(name, data), self.minutes is not None)
+
+    @property
+    def threads(self) -> int:
+        """Threads of each run."""
+        return self.cpu_threads or max(1, usable_cores() // self.parallel)
+
+    def options(self, model: str, data: str) -> Options:
+        """Return the options of train_wm.py for a model on data: its own win, and those for these data above all."""
+        more = self.data[data].models.get(model, {})
+        return _underscored(self.train) | _underscored(self.models[model]) | _underscored(more)
+
+    def runs(self) -> list[Run]:
+        """Return all runs: every model on every data set with the first seed first, so that what is partial is fair."""
+        return [
+            Run(data, model, seed, self.out / data / model / f"seed-{seed}")
+            for seed in self.seeds
+            for data in self.data
+            for model in self.models
+        ]
+
+
+class Run(NamedTuple):
+    """One model on one data set with one seed."""
+
+    data: str
+    model: str
+    seed: int
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """How it is spoken of."""
+        return f"{self.data}/{self.model}/seed-{self.seed}"
+
+
+def read_sweep(path: Path) -> SweepConfig:
+    """Read a sweep's YAML file.
+
+    Raises:
+        ValueError: it is no YAML, has an unknown field, lacks one, or asks for what cannot be compared.
+    """
+    try:
+        values = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is no YAML: {error}") from error
+    try:
+        data = {name: _data(name, part) for name, part in values["data"].items()}
+        return from_dict(SweepConfig, values | {"data": data})
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is no sweep ({error!r}); configs/compare_2d.yaml is one") from error
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _data(name: str, values: Any) -> DataConfig:
+    if not isinstance(values, dict) or "path" not in values:
+        raise ValueError(f"data.{name} is {values!r}; it needs a path, and perhaps `collect`")
+    return from_dict(DataConfig, values, f"data.{name}.")
+
+
+def _underscored(options: Options) -> Options:
+    return {name.replace("-", "_"): value for name, value in options.items()}
+
+
+def _check_model(name: str, options: Options, timed: bool) -> None:
+    """Refuse what the sweep decides, a model that there is not, and a schedule that minutes would cut off."""
+    ours = set(options) & set(OURS)
+    if ours:
+        raise ValueError(f"models.{name}: the sweep itself sets {min(ours)}; take it out of train and models")
+    model = options.get("model")
+    presets = [preset for known, preset in PRESETS.items() if model in (known, family_name(known))]
+    if not presets:
+        raise ValueError(f"models.{name}: there is no model {model!r}; there are {', '.join(PRESETS)}")
+    schedules = [options["optim.schedule"]] if "optim.schedule" in options else [p.optim.schedule for p in presets]
+    if timed and "cosine" in schedules:
+        raise ValueError(
+            f"models.{name} has a cosine schedule, which is at zero after `steps`: a run that goes on until its "
+            "minutes are over would learn nothing more. Put `optim.schedule: constant` into train, or take minutes out"
+        )
+
+
+def flags(options: Options) -> list[str]:
+    """Return options as words of a command line."""
+    words = []
+    for name, value in options.items():
+        *path, last = name.replace("_", "-").split(".")
+        if isinstance(value, bool):
+            words.append("--" + ".".join([*path, last if value else f"no-{last}"]))
+        elif isinstance(value, list):
+            words += ["--" + ".".join([*path, last]), *map(str, value)]
+        else:
+            words.append(f"--{'.'.join([*path, last])}={value}")
+    return words
+
+
+def collect_command(data: DataConfig) -> list[str]:
+    """Return the command that makes or completes a data set."""
+    return [sys.executable, "-m", "longdream.collectors.cli", *flags(data.collect), f"--out={data.path}"]
+
+
+def train_command(sweep: SweepConfig, run: Run, minutes: float = 0.0) -> list[str]:
+    """Return the command that trains a run to the sweep's steps, or until its clock is at `minutes`; or goes on so."""
+    launcher = [sys.executable if word == "python" else word for word in sweep.launch or ["python"]]
+    settings = {
+        "data": sweep.data[run.data].path,
+        "out": run.folder,
+        "seed": run.seed,
+        "steps": ENDLESS if minutes else sweep.steps,
+        "minutes": minutes,
+        "cpu_threads": sweep.threads,
+    }
+    resume = ["--resume"] if (run.folder / RUN_CONFIG).exists() else []
+    return [*launcher, str(TRAIN_SCRIPT), *flags(sweep.options(run.model, run.data) | settings), *resume]
+
+
+def evaluate_command(sweep: SweepConfig, run: Run, out: Path) -> list[str]:
+    """Return the command that evaluates the best checkpoint of a run."""
+    settings = {"checkpoint": run.folder, "data": sweep.data[run.data].path, "out": out}
+    return [sys.executable, "-m", "longdream.eval.cli", *flags(sweep.evaluate | settings)]

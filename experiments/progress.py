@@ -1,0 +1,70 @@
+"""How far a run is: read from its folder alone, so that a sweep which was stopped, or killed, knows what is left."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..worldmodels.checkpoint import CONFIG, latest
+from ..worldmodels.run_log import read_log
+from ..worldmodels.trainer import METRICS
+from .plan import SLOWEST, Run, SweepConfig
+
+RESULTS = "results.json"
+
+
+class Progress(NamedTuple):
+    """Where a run stands."""
+
+    step: int  # of the newest checkpoint; 0: there is none
+    seconds: float  # what the training clock read then
+
+
+def progress(run: Run) -> Progress:
+    """Return where a run stands."""
+    checkpoint = latest(run.folder)
+    if checkpoint is None:
+        return Progress(0, 0.0)
+    config = json.loads((checkpoint / CONFIG).read_text())
+    return Progress(config["step"], config["seconds"])
+
+
+def evaluation_folder(run: Run, step: int) -> Path:
+    """Return where the evaluation lies that was made when the run's newest checkpoint was of `step`."""
+    return run.folder / f"evaluation-{step:08d}"
+
+
+def evaluated(run: Run, step: int) -> bool:
+    """Return whether that evaluation was made."""
+    return (evaluation_folder(run, step) / RESULTS).exists()
+
+
+def log_until(run: Run, step: int) -> list[dict[str, Any]]:
+    """Return the run's lines of training metrics up to `step`."""
+    return [line for line in read_log(run.folder / METRICS) if line["kind"] == "train" and line["step"] <= step]
+
+
+def seconds_at(run: Run, step: int) -> float:
+    """Return what the training clock read at `step`, one at which the run has stopped."""
+    return log_until(run, step)[-1]["seconds"]
+
+
+def target_minutes(sweep: SweepConfig, data: str) -> float | None:
+    """Return how long every run on a data set shall train for the comparison at equal time.
+
+    None where it is not known: the slowest is to be taken, and not all runs are through their steps.
+    """
+    if sweep.minutes != SLOWEST:
+        return float(sweep.minutes) if sweep.minutes is not None else None
+    runs = [run for run in sweep.runs() if run.data == data]
+    if not all(evaluated(run, sweep.steps) for run in runs):
+        return None
+    return max(seconds_at(run, sweep.steps) for run in runs) / 60
+
+
+def timed_step(sweep: SweepConfig, run: Run) -> int | None:
+    """Return the step at which a run had trained for its minutes and was evaluated; None: it is not so far."""
+    minutes, here = target_minutes(sweep, run.data), progress(run)
+    reached = minutes is not None and here.seconds / 60 >= minutes
+    return here.step if reached and evaluated(run, here.step) else None

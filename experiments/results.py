@@ -1,0 +1,34 @@
+"""What one run of a sweep came to, at a step at which it was evaluated."""
+
+from __future__ import annotations
+
+import json
+from statistics import median
+from typing import Any, NamedTuple
+
+from .plan import Run
+from .progress import RESULTS, evaluation_folder, log_until
+
+
+class Result(NamedTuple):
+    """Figures of one run."""
+
+    run: Run
+    step: int
+    minutes: float  # of training
+    frames_per_second: float  # in training
+    parameters: int
+    measured: dict[str, Any]  # results.json
+
+    def mse(self, what: str) -> float:
+        """Return the mean squared error of "generation", "copy_last" or "mean_context"."""
+        return self.measured["errors"][what]["mse"]
+
+
+def result(run: Run, step: int) -> Result:
+    """Return what a run came to at a step at which it was evaluated."""
+    measured = json.loads((evaluation_folder(run, step) / RESULTS).read_text())
+    log = log_until(run, step)
+    speed = median(line["frames_per_second"] for line in log)
+    parameters = measured["provenance"]["config"]["parameters"]
+    return Result(run, step, log[-1]["seconds"] / 60, speed, parameters, measured)

@@ -1,0 +1,153 @@
+"""What the world models of the papers share: an encoder, categorical latents, a prior, and what is decoded from (h, z).
+
+    z_t ~ q(z_t | ...)      p(z_t | h_t)      observation, reward and continue are decoded from (h_t, z_t)
+
+How h comes about, and what q sees, is each family's own: `parallel.py`, `rssm.py`.
+
+Axes: B batch, T time, A action, K latents, V classes, D width of h, E embedding; the axes of an observation are (...).
+
+Source: S4WM, section 3 (equations 1 to 5).
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_map
+from torch.utils.checkpoint import checkpoint
+
+from ..datasets.batch import Batch
+from .base import Beliefs, Generators, Latent, Loss, Prediction, State, StepCache, WorldModel
+from .codecs.catalogue import CodecConfig, build_decoder, build_encoder
+from .codecs.cnn import CNNConfig
+from .heads import ContinueHead, RewardHead
+from .latents import LatentConfig, kl_divergence, log_probabilities, noise
+from .networks import perceptron
+from .reconstruction import reconstruction_loss
+
+DECODE_CHUNK = 512  # observations decoded at once by `predict`: bounds memory, costs nothing
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights of the terms of the objective."""
+
+    prior: float = 0.8  # KL balance: pulls the prior towards the posterior (S4WM appendix)
+    posterior: float = 0.2  # and the posterior towards the prior
+    free_nats: float = 0.0  # a KL below this is not trained on (DreamerV3 and R2I: 1)
+    reward: float = 1.0
+    cont: float = 1.0
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What every family has."""
+
+    actions: int = 6  # A
+    codec: CodecConfig = field(default_factory=CNNConfig)
+    latent: LatentConfig = field(default_factory=LatentConfig)
+    units: int = 512  # hidden width of the prior, posterior, reward and continue heads
+    head_layers: int = 2  # hidden layers of the reward and continue heads
+    loss: LossConfig = field(default_factory=LossConfig)
+    chunk: int = 512  # frames that encoder and decoder work on at once, in training
+    recompute_encoder: bool = False  # run the encoder again in the backward pass: less memory, more time
+
+
+class LatentWorldModel(WorldModel):
+    """A world model with a latent z_t and a deterministic h_t; see the module."""
+
+    counts_first: ClassVar[bool]  # whether the objective sums over the step at which an episode starts
+
+    def __init__(self, config: ModelConfig, width: int) -> None:
+        """Build what is shared; `width` is D."""
+        super().__init__()
+        self.config = config
+        features = width + config.latent.size
+        self.encoder = build_encoder(config.codec)
+        self.prior = perceptron(width, config.units, config.latent.size)
+        self.decoder = build_decoder(config.codec, features)
+        self.reward = RewardHead(features, config.units, config.head_layers)
+        self.cont = ContinueHead(features, config.units, config.head_layers)
+
+    @abstractmethod
+    def observe(self, batch: Batch, state: State | None = None, generators: Generators = None) -> Beliefs:
+        """Filter a sequence; see `WorldModel.observe`."""
+
+    @abstractmethod
+    def advance(self, state: State, action: Tensor, cache: StepCache, exponential: Tensor) -> tuple[Latent, State]:
+        """Imagine one step with noise (B 1 K V) that was drawn before, by `latents.noise`: no randomness of its own."""
+
+    def imagine_step(
+        self, state: State, action: Tensor, cache: StepCache, generators: Generators = None
+    ) -> tuple[Latent, State]:
+        """Advance one step under `action` (B A), with z drawn from the prior; see `WorldModel.imagine_step`."""
+        return self.advance(state, action, cache, noise(state.stoch[:, None], generators))
+
+    def predict(self, latent: Latent) -> Prediction:
+        """Decode observation, reward and continue; see `WorldModel.predict`."""
+        steps = max(1, DECODE_CHUNK // len(latent.deter))
+        chunks = [self._decode(chunk) for chunk in latent.features.split(steps, 1)]
+        return Prediction(*(torch.cat(parts, 1) for parts in zip(*chunks, strict=True)))
+
+    def forward(self, batch: Batch, state: State | None = None) -> Loss:
+        """Return the negative ELBO, summed over pixels and latents, averaged over the batch and the counted steps."""
+        beliefs = self.observe(batch, state)
+        counted = torch.ones_like(batch.first) if self.counts_first else ~batch.first
+        steps = counted.sum().clamp(min=1)
+        share = counted.to(beliefs.post.dtype) / steps  # (B T) what a step weighs in the mean
+        features = beliefs.latent.features
+        means = {
+            "reconstruction": reconstruction_loss(
+                self.decoder, features.flatten(0, 1), batch.obs.flatten(0, 1), share.flatten(), self.config.chunk
+            )
+        }
+        for name, term in self._terms(batch, beliefs, features).items():
+            assert term.shape == batch.first.shape, f"{name}: {tuple(term.shape)}"
+            means[name] = (term * share).sum()
+        weights = self.config.loss
+        total = (
+            means["reconstruction"]
+            + weights.prior * means["dynamics"]
+            + weights.posterior * means["representation"]
+            + weights.reward * means["reward"]
+            + weights.cont * means["cont"]
+        )
+        logged = {name: mean.detach() for name, mean in means.items() if name != "representation"}
+        logged["episode_sum"] = total.detach() * steps / len(batch.first)
+        return Loss(total, logged, tree_map(torch.Tensor.detach, beliefs.state))
+
+    def _terms(self, batch: Batch, beliefs: Beliefs, features: Tensor) -> dict[str, Tensor]:
+        """Return every term of the objective but the reconstruction, per step (B T)."""
+        free = self.config.loss.free_nats
+        return {
+            "dynamics": kl_divergence(beliefs.post.detach(), beliefs.prior).clamp(min=free),
+            "representation": kl_divergence(beliefs.post, beliefs.prior.detach()).clamp(min=free),
+            "reward": self.reward.loss(features, batch.reward),
+            "cont": self.cont.loss(features, batch.cont),
+        }
+
+    def _encode(self, obs: Tensor, head: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return `head` of the embeddings: (B T ...) -> (B T X), with bounded memory where it is recomputed."""
+
+        def encoded(frames: Tensor) -> Tensor:
+            return head(self.encoder(frames))
+
+        parts = obs.flatten(0, 1).split(self.config.chunk)
+        if self.config.recompute_encoder and torch.is_grad_enabled():
+            codes = [checkpoint(encoded, part, use_reentrant=False) for part in parts]
+        else:
+            codes = [encoded(part) for part in parts]
+        return torch.cat(codes).unflatten(0, obs.shape[:2])
+
+    def _log_probabilities(self, logits: Tensor) -> Tensor:
+        """Return log-probabilities of a head's output: (... K*V) -> (... K V)."""
+        return log_probabilities(logits, self.config.latent)
+
+    def _decode(self, features: Tensor) -> Prediction:
+        obs = self.decoder(features.flatten(0, 1)).unflatten(0, features.shape[:2])
+        return Prediction(obs, self.reward(features), self.cont(features))
