@@ -97,6 +97,7 @@ class LatentWorldModel(WorldModel):
     def forward(self, batch: Batch, state: State | None = None) -> Loss:
         """Return the negative ELBO, summed over pixels and latents, averaged over the batch and the counted steps."""
         beliefs = self.observe(batch, state)
+        beliefs = beliefs._replace(state=tree_map(torch.Tensor.detach, beliefs.state))  # frees what its graph holds
         counted = torch.ones_like(batch.first) if self.counts_first else ~batch.first
         steps = counted.sum().clamp(min=1)
         share = counted.to(beliefs.post.dtype) / steps  # (B T) what a step weighs in the mean
@@ -119,7 +120,7 @@ class LatentWorldModel(WorldModel):
         )
         logged = {name: mean.detach() for name, mean in means.items() if name != "representation"}
         logged["episode_sum"] = total.detach() * steps / len(batch.first)
-        return Loss(total, logged, tree_map(torch.Tensor.detach, beliefs.state))
+        return Loss(total, logged, beliefs.state)
 
     def _terms(self, batch: Batch, beliefs: Beliefs, features: Tensor) -> dict[str, Tensor]:
         """Return every term of the objective but the reconstruction, per step (B T)."""

@@ -185,6 +185,18 @@ def test_the_future_has_no_influence(case):
     assert relative(after[:, cut:], before[:, cut:]) > 1e-3
 
 
+@pytest.mark.parametrize("config_type", [S4Config, S5Config])
+def test_systems_are_computed_outside_autocast(config_type):
+    torch.manual_seed(0)
+    backbone, g = small(config_type, blocks=1)(), torch.randn(B, T, WIDTH)
+    _, wide = backbone(g, no_reset(g), None)
+    with torch.autocast("cpu", torch.bfloat16):
+        _, state = backbone(g, no_reset(g), None)
+        _, stepped = backbone.step(g[:, 0], state, backbone.step_cache())
+    assert {x.dtype for x in tree_flatten((state, stepped))[0]} == {torch.float32}
+    assert_close(state[0], wide[0], 1e-6)  # what the first layer sees is still in float32
+
+
 def test_paper_state_size():
     assert S4Stack(S4Config()).state_size == 393_216  # reals a step
     with torch.device("meta"):

@@ -56,6 +56,7 @@ def test_convolution_is_a_causal_sum():
     u, kernel = torch.randn(2, 3, 7).double(), torch.randn(3, 7).double()
     slow = torch.stack([sum(kernel[:, s] * u[..., t - s] for s in range(t + 1)) for t in range(7)], -1)
     assert torch.allclose(causal_convolution(u, kernel), slow)
+    assert torch.autograd.gradcheck(causal_convolution, (u.requires_grad_(), kernel.requires_grad_()))
 
 
 def test_s5_begins_as_independent_hippo_systems():

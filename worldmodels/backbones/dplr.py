@@ -1,8 +1,7 @@
 """S4's own kernel: a diagonal-plus-low-rank state matrix from HiPPO-LegS, discretised bilinearly.
 
-No Cauchy kernel and no compiled extension: the system on n conjugate pairs is written as a real N x N matrix,
-discretised with one batched solve, and its powers come by doubling. The single step costs O(N) through the Woodbury
-identity.
+No Cauchy kernel and no compiled extension: by the Woodbury identity the discretised A is diagonal plus rank one again.
+That is the O(N) step; written as a real N x N matrix on n conjugate pairs, its powers come by doubling.
 
 Axes: B batch, H channels, N real states, n = N/2 pairs, R steps a block, Q blocks.
 
@@ -24,14 +23,28 @@ from .planar import Planar, multiply_add, planar, real_of_inner
 from .siso import BLOCK, SISO, Factors
 
 
-class DPLRStep(NamedTuple):
-    """A rollout's constants: s' = a s + b u + c Re(r s), and y = 2 Re(C s') + D u; all (H n)."""
+class Discrete(NamedTuple):
+    """s' = a s + b u + c Re(r s), complex128; all (H n)."""
 
-    diagonal: Planar  # a
-    inputs: Planar  # b
-    column: Planar  # c
-    row: Planar  # r
+    diagonal: Tensor  # a
+    inputs: Tensor  # b
+    column: Tensor  # c
+    row: Tensor  # r, whose product with s is summed over n
+
+
+class DPLRStep(NamedTuple):
+    """A rollout's constants: those of `Discrete`, and y = 2 Re(C s') + D u; all (H n)."""
+
+    diagonal: Planar
+    inputs: Planar
+    column: Planar
+    row: Planar
     readout: Planar  # 2 C
+
+
+def stacked(z: Tensor) -> Tensor:
+    """Return a complex (H n) as a column [Re z; Im z] (H N 1)."""
+    return torch.cat([z.real, z.imag], -1)[..., None]
 
 
 class DPLRKernel(SISO):
@@ -46,20 +59,30 @@ class DPLRKernel(SISO):
         self.frequency = nn.Parameter(hippo.eigenvalues.imag.float())
         self.P, self.B = as_parameter(hippo.P), as_parameter(hippo.B)
 
-    def _discretise(self) -> tuple[Tensor, Tensor]:
-        """Return the bilinear A (H N N) and B (H N 1) on [Re s; Im s].
+    def _discretise(self) -> Discrete:
+        """Discretise bilinearly, in float64: an error in A grows with its powers.
 
-        Solved in float64: an error in A grows with its powers (a third of the error of the kernel, at no visible cost).
+        With h = dt/2 and M = 1 - h A:  s' = 2 M^-1 (s + h B u) - s, and by Woodbury, with R = 1 / (1 - h Lambda),
+        M^-1 x = R x - R P w Re(P* R x)  where  w = 2 / (1/h + 2 Re(P* R P)).
         """
-        decay, frequency = torch.diag(-self.log_decay.double().exp()), torch.diag(self.frequency.double())
-        P, B = self.P.double().T.flatten(), self.B.double().T.flatten()  # (N) planar
-        A = torch.cat([torch.cat([decay, -frequency], 1), torch.cat([frequency, decay], 1)])
-        A = A - 2 * P[:, None] * P  # the conjugate half of the states doubles the real part
-        eye = torch.eye(self.state, dtype=A.dtype, device=A.device)
-        half = self.log_dt.double().exp()[:, None, None] / 2
-        both = torch.cat([eye + half * A, 2 * half * B[:, None]], -1)
-        solved = torch.linalg.solve(eye - half * A, both).to(self.D.dtype)
-        return solved[..., :-1], solved[..., -1:]
+        P, B = (torch.view_as_complex(p.double()) for p in (self.P, self.B))
+        eigenvalues = torch.complex(-self.log_decay.double().exp(), self.frequency.double())
+        h = self.log_dt.double().exp()[:, None] / 2
+        R = 1 / (1 - h * eigenvalues)  # (H n)
+        row = P.conj() * R
+        weight = 2 / (1 / h + 2 * (row * P).real.sum(-1, keepdim=True))
+        column = -2 * weight * R * P
+        inputs = 2 * R * h * B + column * (row * h * B).real.sum(-1, keepdim=True)
+        return Discrete(2 * R - 1, inputs, column, row)
+
+    def _matrices(self) -> tuple[Tensor, Tensor]:
+        """Return A (H N N) and B (H N 1) on [Re s; Im s]."""
+        diagonal, inputs, column, row = self._discretise()
+        real, imag = torch.diag_embed(diagonal.real), torch.diag_embed(diagonal.imag)
+        A = torch.cat([torch.cat([real, -imag], -1), torch.cat([imag, real], -1)], 1)
+        along = torch.cat([row.real, -row.imag], -1)[:, None]  # (H 1 N)
+        A = A + stacked(column) * along
+        return A.to(self.D.dtype), stacked(inputs).to(self.D.dtype)
 
     def _readout(self) -> Tensor:
         """Return C as a real row (H N) with y = C [Re s; Im s] = 2 Re(C s)."""
@@ -67,7 +90,7 @@ class DPLRKernel(SISO):
 
     def factors(self, length: int) -> Factors:
         """Discretise for `length` steps; both factors grow by doubling."""
-        A, right = self._discretise()
+        A, right = self._matrices()
         power = A
         while right.shape[-1] < BLOCK:
             right = torch.cat([right, power @ right], -1)
@@ -93,20 +116,8 @@ class DPLRKernel(SISO):
         return ahead.unflatten(1, (BLOCK, batch))
 
     def step_cache(self) -> DPLRStep:
-        """Discretise once for a rollout.
-
-        With h = dt/2 and M = 1 - h A:  s' = 2 M^-1 (s + h B u) - s, and by Woodbury, with R = 1 / (1 - h Lambda),
-        M^-1 x = R x - R P w Re(P* R x)  where  w = 2 / (1/h + 2 Re(P* R P)).
-        """
-        P, B = (torch.view_as_complex(p.double()) for p in (self.P, self.B))
-        eigenvalues = torch.complex(-self.log_decay.double().exp(), self.frequency.double())
-        h = self.log_dt.double().exp()[:, None] / 2
-        R = 1 / (1 - h * eigenvalues)  # (H n)
-        row = P.conj() * R
-        weight = 2 / (1 / h + 2 * (row * P).real.sum(-1, keepdim=True))
-        column = -2 * weight * R * P
-        inputs = 2 * R * h * B + column * (row * h * B).real.sum(-1, keepdim=True)
-        constants = (2 * R - 1, inputs, column, row, 2 * torch.view_as_complex(self.C))
+        """Discretise once for a rollout."""
+        constants = (*self._discretise(), 2 * torch.view_as_complex(self.C))
         return DPLRStep(*(planar(z, self.D.dtype) for z in constants))
 
     def step(self, u: Tensor, state: Planar, cache: DPLRStep) -> tuple[Tensor, Planar]:

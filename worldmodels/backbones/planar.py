@@ -1,4 +1,4 @@
-"""Complex tensors as pairs of real ones: a compiler fuses real arithmetic into one kernel, complex arithmetic not at all.
+"""Complex tensors as pairs of real ones: a compiler fuses real arithmetic into one kernel, complex arithmetic never.
 
 Axes: (...) any; n complex values, the last axis.
 """

@@ -34,7 +34,7 @@ def powers(a: Tensor, count: int) -> Tensor:
 
 
 class DiagonalKernel(SISO):
-    """S4D-Lin with a state matrix per channel. Its state is scaled so that the input enters unscaled: B is part of C."""
+    """S4D-Lin with a state matrix per channel. The state is carried as B^-1 s: the input enters as it is, C B reads."""
 
     ssm_parameters = ("log_dt", "log_decay", "frequency")
 
@@ -56,12 +56,13 @@ class DiagonalKernel(SISO):
         """Discretise for `length` steps."""
         exponent, C = self._discretise()
         stride = (exponent * BLOCK).exp()
-        right = powers(exponent.exp(), BLOCK)  # (H n R)
+        step = exponent.exp()
+        right = powers(step, BLOCK)  # (H n R)
         left = C[..., None] * powers(stride, math.ceil(length / BLOCK))  # (H n Q)
         return Factors(
             right=torch.cat([right.real, right.imag], 1).to(self.D.dtype),
             left=torch.cat([left.real, -left.imag], 1).to(self.D.dtype).mT,
-            step=right,
+            step=step,
             stride=planar(stride[:, None], self.D.dtype),  # (H 1 n)
         )
 
@@ -71,7 +72,9 @@ class DiagonalKernel(SISO):
 
     def powers(self, factors: Factors, x: Tensor) -> Tensor:
         """Return A^{r+1} x for r < R: (H B N) -> (H R B N)."""
-        ...
+        a = planar(powers(factors.step, BLOCK + 1)[..., 1:].mT[:, :, None], x.dtype)  # (H R 1 n)
+        real, imag = x[:, None].chunk(2, -1)
+        return torch.cat([a.real * real - a.imag * imag, a.real * imag + a.imag * real], -1)
 
     def step_cache(self) -> DiagonalStep:
         """Discretise once for a rollout."""

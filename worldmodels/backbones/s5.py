@@ -34,7 +34,7 @@ Discretisation = Literal["bilinear", "zoh"]
 
 @dataclass(frozen=True)
 class S5Config:
-    """Sizes of the S5 stack; the defaults are S5WM's. R2I: layers=1, mlp=0, norm="post" and a state of 1024."""
+    """Sizes of the S5 stack: by default S4WM's, with S5 layers. R2I's layers: layers=1, mlp=0, norm="post"."""
 
     blocks: int = 6  # of `layers` S5 layers and one MLP each
     layers: int = 2  # a block
@@ -42,7 +42,7 @@ class S5Config:
     mlp: int = 2048  # hidden width of the MLP; 0 leaves it out
     state: int = 512  # N, real values a layer, in conjugate pairs
     hippo_blocks: int = 8  # independent HiPPO-LegS systems that the state begins as
-    discretisation: Discretisation = "bilinear"
+    discretisation: Discretisation = "bilinear"  # R2I's; the S5 paper holds the input ("zoh")
     norm: Norm = "pre"  # where a layer has its norm; "post" is R2I's, which has no MLP
 
     def __post_init__(self) -> None:

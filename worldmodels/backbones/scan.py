@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 RADIX = 32  # R, a power of two: the error grows with it, the number of kernels on a GPU falls
-CACHE = 2**15  # complex values that stay in a CPU core's cache while a step reads and writes them
+CACHE = 2**15  # complex values that a CPU core's cache holds while a step reads and writes them
 
 
 def linear_scan(a: Tensor, b: Tensor, start: Tensor, keep: Tensor) -> Tensor:
@@ -56,22 +56,24 @@ class _LinearScan(torch.autograd.Function):
 
 
 def _products(weight: Tensor, states: Tensor, adjoint: Tensor) -> Tensor:
-    """Sum w_t conj(x_{t-1}) l_t over batch and time, in pieces that stay in the cache: (B T 1), 2 x (B T n) -> (n)."""
-    total = torch.zeros_like(states[0, 0])
+    """Sum w_t conj(x_{t-1}) l_t over batch and time: (B T 1), (B T n), (B T n) -> (n)."""
     flat = (weight.flatten()[1:], states.flatten(0, 1)[:-1], adjoint.flatten(0, 1)[1:])
-    for w, before, after in zip(*(x.split(2 * RADIX) for x in flat), strict=True):
-        total += w @ before.conj_physical().mul_(after)
-    return total
+    pieces = (x.split(_at_once(x, states.shape[2])) for x in flat)
+    return sum(w @ before.conj_physical().mul_(after) for w, before, after in zip(*pieces, strict=True))
 
 
 def _scan_rows(a: Tensor, b: Tensor, keep: Tensor, start: Tensor, reverse: bool) -> Tensor:
-    """Scan (B T n): all rows at once, on a CPU as many as fit into its cache (twice as fast)."""
+    """Scan (B T n), as many rows at once as a step over all their chunks has room in the cache for."""
     out = torch.empty_like(b, memory_format=torch.contiguous_format)
-    chunks = b.shape[1] // RADIX + 1
-    rows = max(1, CACHE // (chunks * b.shape[2])) if b.device.type == "cpu" else len(b)
+    rows = _at_once(b, (b.shape[1] // RADIX + 1) * b.shape[2])
     for some_b, some_keep, some_out, some_start in zip(*(x.split(rows) for x in (b, keep, out, start)), strict=True):
         _scan(a, some_b, some_keep, some_out, some_start, reverse)
     return out
+
+
+def _at_once(x: Tensor, size: int) -> int:
+    """Return how many items of `size` values a CPU works on at once (twice as fast as all of x); elsewhere, all."""
+    return max(1, CACHE // size) if x.device.type == "cpu" else max(1, len(x))
 
 
 def _scan(a: Tensor, b: Tensor, keep: Tensor, out: Tensor, start: Tensor, reverse: bool) -> None:

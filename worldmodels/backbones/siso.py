@@ -102,7 +102,7 @@ class SISO(SSM):
         return (factors.left @ factors.right).flatten(1)[:, :length]  # (H Q R) -> (H L)
 
     def _free_response(self, state: Tensor, factors: Factors, length: int) -> tuple[Tensor, Tensor]:
-        """Return what a state (H B N) does: y_t = C A^{t+1} s for t < L (B H L), and A^l s (H B N), as in `_last_state`."""
+        """Return y_t = C A^{t+1} s for t < L, and the A^l s of `_last_state`: (H B N) -> (B H L), (H B N)."""
         ahead = self.powers(factors, state)  # (H R B N)
         y = torch.einsum("hqn,hrbn->bhqr", factors.left, ahead).flatten(2)[..., :length]
         return y, ahead[:, (length - 1) % BLOCK]
