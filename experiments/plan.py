@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -54,10 +55,20 @@ class SweepConfig:
         for name in ("steps", "parallel"):
             if not isinstance(value := getattr(self, name), int) or value < 1:
                 raise ValueError(f"{name} must be a whole number of 1 or more, not {value!r}")
+        _check_list("seeds", self.seeds, int, "[0, 1]")
+        _check_list("launch", self.launch, str, "[accelerate, launch]")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds {self.seeds} names one twice")
+        _check_options("evaluate", self.evaluate, ("checkpoint", "data", "out"))
         timed = isinstance(self.minutes, int | float) and self.minutes > 0
         if self.minutes not in (None, SLOWEST) and not timed:
             raise ValueError(f"minutes must be a number above 0 or {SLOWEST!r}, not {self.minutes!r}")
+        _check_options("train", self.train, OURS)
+        for name, own in self.models.items():
+            _check_options(f"models.{name}", own, OURS)
         for data in self.data:
+            for name, own in self.data[data].models.items():
+                _check_options(f"data.{data}.models.{name}", own, OURS)
             if unknown := set(self.data[data].models) - set(self.models):
                 raise ValueError(f"data.{data}.models names {min(unknown)!r}; models are {', '.join(self.models)}")
             for name in self.models:
@@ -126,11 +137,26 @@ def _underscored(options: Options) -> Options:
     return {name.replace("-", "_"): value for name, value in options.items()}
 
 
+def _check_list(name: str, values: Any, kind: type, example: str) -> None:
+    """Refuse what is no list of a kind."""
+    if not isinstance(values, list) or not all(type(value) is kind for value in values):
+        raise ValueError(f"{name} is {values!r}; it must be a list such as {example}")
+
+
+def _check_options(where: str, options: Any, ours: Sequence[str]) -> None:
+    """Refuse what is no flat mapping of options, and what the sweep decides itself."""
+    if not isinstance(options, dict):
+        raise ValueError(f"{where} is {options!r}; it must map options to values, as in {{optim.lr: 1e-3}}")
+    nested = [name for name, value in options.items() if isinstance(value, dict)]
+    if nested:
+        raise ValueError(f"{where}.{nested[0]} is nested; options are written with dots, as in optim.lr")
+    taken = set(_underscored(options)) & set(ours)
+    if taken:
+        raise ValueError(f"{where}: the sweep itself sets {min(taken)}; take it out")
+
+
 def _check_model(name: str, options: Options, timed: bool) -> None:
-    """Refuse what the sweep decides, a model that there is not, and a schedule that minutes would cut off."""
-    ours = set(options) & set(OURS)
-    if ours:
-        raise ValueError(f"models.{name}: the sweep itself sets {min(ours)}; take it out of train and models")
+    """Refuse a model that there is not, and a schedule that minutes would cut off."""
     model = options.get("model")
     presets = [preset for known, preset in PRESETS.items() if model in (known, family_name(known))]
     if not presets:

@@ -12,6 +12,8 @@ from ..worldmodels.trainer import METRICS
 from .plan import SLOWEST, Run, SweepConfig
 
 RESULTS = "results.json"
+ASKED = "asked.json"  # the options of `evaluate` that the results were made with
+SLACK = 0.05  # how much longer than its minutes a run may have trained and still be compared at equal time
 
 
 class Progress(NamedTuple):
@@ -35,9 +37,13 @@ def evaluation_folder(run: Run, step: int) -> Path:
     return run.folder / f"evaluation-{step:08d}"
 
 
-def evaluated(run: Run, step: int) -> bool:
-    """Return whether that evaluation was made."""
-    return (evaluation_folder(run, step) / RESULTS).exists()
+def evaluated(sweep: SweepConfig, run: Run, step: int) -> bool:
+    """Return whether that evaluation was made, as the sweep asks for it."""
+    folder = evaluation_folder(run, step)
+    if not (folder / RESULTS).exists():
+        return False
+    asked = folder / ASKED
+    return (json.loads(asked.read_text()) if asked.exists() else {}) == sweep.evaluate
 
 
 def log_until(run: Run, step: int) -> list[dict[str, Any]]:
@@ -58,13 +64,24 @@ def target_minutes(sweep: SweepConfig, data: str) -> float | None:
     if sweep.minutes != SLOWEST:
         return float(sweep.minutes) if sweep.minutes is not None else None
     runs = [run for run in sweep.runs() if run.data == data]
-    if not all(evaluated(run, sweep.steps) for run in runs):
+    if not all(evaluated(sweep, run, sweep.steps) for run in runs):
         return None
     return max(seconds_at(run, sweep.steps) for run in runs) / 60
 
 
+def too_slow(sweep: SweepConfig, run: Run) -> bool:
+    """Return whether a run took longer for the sweep's steps than it has for the comparison at equal time."""
+    minutes = target_minutes(sweep, run.data)
+    if minutes is None or not evaluated(sweep, run, sweep.steps):
+        return False
+    return seconds_at(run, sweep.steps) / 60 > minutes * (1 + SLACK)
+
+
 def timed_step(sweep: SweepConfig, run: Run) -> int | None:
-    """Return the step at which a run had trained for its minutes and was evaluated; None: it is not so far."""
+    """Return the step at which a run had trained for its minutes and was evaluated.
+
+    None: it is not so far, or it took longer already.
+    """
     minutes, here = target_minutes(sweep, run.data), progress(run)
     reached = minutes is not None and here.seconds / 60 >= minutes
-    return here.step if reached and evaluated(run, here.step) else None
+    return here.step if reached and evaluated(sweep, run, here.step) and not too_slow(sweep, run) else None

@@ -18,8 +18,21 @@ from .results import Result, result
 
 STEPS, TIME = "equal steps", "equal time"
 HEADER = (
-    *("data", "model", "parameters", "seeds", "steps", "minutes", "frames/s", "generation MSE", "of each seed"),
-    *("reconstruction MSE", "reward seen", "reward imagined", "copy last MSE", "mean frame MSE", "majority class"),
+    "data",
+    "model",
+    "parameters",
+    "seeds",
+    "steps",
+    "minutes",
+    "frames/s",
+    "generation MSE",
+    "of each seed",
+    "reconstruction MSE",
+    "reward seen",
+    "reward imagined",
+    "copy last MSE",
+    "mean frame MSE",
+    "majority class",
 )
 SHARES = ("reward seen", "reward imagined", "majority class")  # in [0, 1]
 
@@ -68,7 +81,7 @@ def _step(config: SweepConfig, run: Run, stage: str) -> int | None:
     """Return the step at which a run was evaluated for a comparison; None: it was not."""
     if stage == TIME:
         return timed_step(config, run)
-    return config.steps if evaluated(run, config.steps) else None
+    return config.steps if evaluated(config, run, config.steps) else None
 
 
 def values(row: Row) -> list[str | int | float]:

@@ -5,6 +5,7 @@ There is no state but the run folders: started again after a stop, a crash or ki
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -18,7 +19,7 @@ from ..eval.findings import number
 from ..worldmodels.interrupt import StopRequest
 from .children import Children, Failed, Stopped
 from .plan import SLOWEST, Run, SweepConfig, collect_command, evaluate_command, train_command
-from .progress import evaluated, evaluation_folder, progress, target_minutes, timed_step
+from .progress import ASKED, evaluated, evaluation_folder, progress, seconds_at, target_minutes, timed_step, too_slow
 from .results import result
 
 TICK = 0.2  # seconds between looks for a signal
@@ -78,8 +79,9 @@ class Sweep:
         here = progress(run)
         if not here.step:
             return "to do"
-        done = evaluated(run, self.config.steps)
-        if done and (self.config.minutes is None or timed_step(self.config, run) is not None):
+        done = evaluated(self.config, run, self.config.steps)
+        over = too_slow(self.config, run) or timed_step(self.config, run) is not None
+        if done and (self.config.minutes is None or over):
             return f"done: {here.step:,} steps in {here.seconds / 60:.3g} min"
         what = "equal steps done" if done else f"of {self.config.steps:,}"
         return f"at step {here.step:,} after {here.seconds / 60:.3g} min, {what}"
@@ -127,7 +129,7 @@ class Sweep:
     def _equal_steps(self, run: Run) -> None:
         """Train a run to the sweep's steps, and evaluate it there."""
         steps = self.config.steps
-        if evaluated(run, steps):
+        if evaluated(self.config, run, steps):
             return
         self.children.wait_for_folder(run.folder)
         here = progress(run)
@@ -145,12 +147,16 @@ class Sweep:
         if target_minutes(self.config, run.data) is None:
             self.say(f"{run.name:<{self._width}}  equal time: waits until every run on {run.data} is through its steps")
             return False
-        return evaluated(run, self.config.steps)
+        return evaluated(self.config, run, self.config.steps)
 
     def _equal_time(self, run: Run) -> None:
         """Train a run until its clock is at the minutes of its data set, and evaluate it there."""
         minutes = target_minutes(self.config, run.data)
         assert minutes is not None
+        if too_slow(self.config, run):
+            took = seconds_at(run, self.config.steps) / 60
+            self.say(f"{run.name:<{self._width}}  equal time: left out, its steps took {took:.3g} of {minutes:.3g} min")
+            return
         self.children.wait_for_folder(run.folder)
         if progress(run).seconds / 60 < minutes:
             self._train(run, minutes)
@@ -168,6 +174,8 @@ class Sweep:
         final = evaluation_folder(run, step)
         part = final.with_name(f".evaluation-{os.getpid()}.part")  # a killed sweep's child may still write into its own
         self.children.run(evaluate_command(self.config, run, part), self._log(run))
+        (part / ASKED).write_text(json.dumps(self.config.evaluate))
+        shutil.rmtree(final, ignore_errors=True)  # one that was asked for differently
         part.rename(final)
         for left in run.folder.glob(".evaluation-*.part"):
             shutil.rmtree(left)

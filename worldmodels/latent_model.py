@@ -30,7 +30,7 @@ from .latents import LatentConfig, kl_divergence, log_probabilities, noise
 from .networks import perceptron
 from .reconstruction import reconstruction_loss
 
-DECODE_CHUNK = 512  # observations decoded at once by `predict`: bounds memory, costs nothing
+DECODE_CHUNK = 128  # observations decoded at once by `predict`: bounds memory, costs nothing
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,13 @@ class ModelConfig:
     units: int = 512  # hidden width of the prior, posterior, reward and continue heads
     head_layers: int = 2  # hidden layers of the reward and continue heads
     loss: LossConfig = field(default_factory=LossConfig)
-    chunk: int = 512  # frames that encoder and decoder work on at once, in training
+    chunk: int = 128  # frames that encoder and decoder work on at once, in training: more is slower on a CPU
     recompute_encoder: bool = False  # run the encoder again in the backward pass: less memory, more time
+
+    def __post_init__(self) -> None:
+        for name in ("actions", "units", "head_layers", "chunk"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be 1 or more, not {getattr(self, name)}")
 
 
 class LatentWorldModel(WorldModel):
@@ -119,7 +124,7 @@ class LatentWorldModel(WorldModel):
             + weights.cont * means["cont"]
         )
         logged = {name: mean.detach() for name, mean in means.items() if name != "representation"}
-        logged["episode_sum"] = total.detach() * steps / len(batch.first)
+        logged["row_sum"] = total.detach() * steps / len(batch.first)  # a row is an episode, or a window of TBTT
         return Loss(total, logged, beliefs.state)
 
     def _terms(self, batch: Batch, beliefs: Beliefs, features: Tensor) -> dict[str, Tensor]:

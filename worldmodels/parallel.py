@@ -77,7 +77,7 @@ class ParallelWorldModel(LatentWorldModel):
         z = sample(post, generators)  # (B T K V)
         before = torch.zeros_like(z[:, :1]) if state is None else state.stoch[:, None]
         inputs = torch.cat([torch.cat([before, z[:, :-1]], 1).flatten(-2), batch.action.to(z.dtype)], -1)
-        g = self.f_in(inputs * ~batch.first[..., None])
+        g = self.f_in(inputs * ~batch.first[..., None]).to(z.dtype)  # residuals are summed in float32, also on a CPU
         h, carried = self.backbone(g, batch.first, None if state is None else state.backbone)
         h = h.to(z.dtype)
         prior = self._log_probabilities(self.prior(h))
@@ -92,7 +92,7 @@ class ParallelWorldModel(LatentWorldModel):
 
         The posterior's own backbone stays where the last observation left it.
         """
-        g = self.f_in(torch.cat([state.stoch.flatten(-2), action], -1))
+        g = self.f_in(torch.cat([state.stoch.flatten(-2), action], -1)).to(state.stoch.dtype)
         h, backbone = self.backbone.step(g, state.backbone, cache)
         h = h.to(state.stoch.dtype)[:, None]
         z = choose(self._log_probabilities(self.prior(h)), exponential)
@@ -104,5 +104,6 @@ class ParallelWorldModel(LatentWorldModel):
             return self._log_probabilities(self._encode(batch.obs, self.posterior)), ()
         embedding = self._encode(batch.obs, nn.Identity())
         inputs = torch.cat([embedding, batch.action.to(embedding.dtype) * ~batch.first[..., None]], -1)
-        h, state = self.posterior_backbone(self.posterior_in(inputs), batch.first, state)
+        inputs = self.posterior_in(inputs).to(torch.promote_types(inputs.dtype, torch.float32))
+        h, state = self.posterior_backbone(inputs, batch.first, state)
         return self._log_probabilities(self.posterior(h)), state

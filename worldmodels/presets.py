@@ -62,7 +62,7 @@ SMALL_STEPS = OptimConfig(lr=1e-3, warmup=200, clip=100.0)  # 3e-3 is too much f
 TSSM_OPTIM = OptimConfig(lr=1e-4, warmup=0, schedule="constant")
 RSSM_OPTIM = OptimConfig(lr=3e-4, clip=200.0, warmup=0, schedule="constant")
 R2I_LOSS = LossConfig(prior=0.8, posterior=0.2, free_nats=1.0)
-R2I_OPTIM = OptimConfig(lr=3e-4, ssm_lr=3e-4, clip=200.0, warmup=0, schedule="constant")
+R2I_OPTIM = OptimConfig(lr=3e-4, clip=200.0, warmup=0, schedule="constant")
 
 
 def _family(name: str, paper: BackboneConfig, tiny: BackboneConfig, full_posterior: bool = False) -> dict[str, Preset]:
@@ -123,7 +123,7 @@ PRESETS: dict[str, Preset] = {
             loss=replace(R2I_LOSS, prior=0.5, posterior=0.1),
             backbone=replace(S3M, blocks=3, width=1024, state=256),
         ),
-        replace(R2I_OPTIM, lr=1e-4, ssm_lr=1e-4, weight_decay=0.0, clip=1000.0),
+        replace(R2I_OPTIM, lr=1e-4, weight_decay=0.0, clip=1000.0),
         batch_size=16,
     ),
     "r2i-tiny": Preset(
@@ -152,10 +152,10 @@ def resolve(name: str, image_size: int) -> str:
     completed = f"{name}-{SIZES.get(image_size, '')}"
     if completed in PRESETS:
         return completed
-    families = {family_name(preset) for preset in PRESETS}
-    if name in families:
-        known = ", ".join(preset for preset in PRESETS if family_name(preset) == name)
+    relatives = [preset for preset in PRESETS if preset.startswith(f"{name}-")]
+    if relatives:
+        known = ", ".join(relatives)
         raise ValueError(f"{name!r} has no preset for images of {image_size} pixels; name one of {known}")
-    close = difflib.get_close_matches(name, [*PRESETS, *families], 1)
+    close = difflib.get_close_matches(name, [*PRESETS, *map(family_name, PRESETS)], 1)
     meant = f" (perhaps you meant {close[0]!r})" if close else ""
     raise ValueError(f"there is no model {name!r}{meant}; the models are {', '.join(PRESETS)}")

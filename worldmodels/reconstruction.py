@@ -57,7 +57,8 @@ class _EagerGradients(torch.autograd.Function):
                 gradients = torch.autograd.grad(total, [leaf, *trained])
             totals.append(total.detach())
             of_features.append(gradients[0])
-            torch._foreach_add_(of_parameters, gradients[1:])
+            if trained:
+                torch._foreach_add_(of_parameters, gradients[1:])
         ctx.save_for_backward(torch.cat(of_features), *of_parameters)
         ctx.trained = [p.requires_grad for p in parameters]
         return torch.stack(totals).sum()

@@ -15,7 +15,7 @@ import sys
 import sysconfig
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -38,7 +38,7 @@ class Rollout:
     in place (an optimiser's step, loaded weights); a model that moves to another device or dtype needs a new rollout.
     """
 
-    def __init__(self, model: LatentWorldModel, how: How, backend: str = "inductor") -> None:
+    def __init__(self, model: LatentWorldModel, how: How, backend: str | Callable[..., Any] = "inductor") -> None:
         """Prepare rollouts of `model`.
 
         Args:
@@ -65,12 +65,14 @@ class Rollout:
     def __call__(self, state: State, actions: Tensor, generators: Generators = None) -> tuple[Latent, State]:
         """Imagine under `actions` (B H A); see `WorldModel.imagine`."""
         cache, latents = self._model.step_cache(), []
+        # strides that do not depend on where the state comes from or on H: others would be compiled for again
+        state = tree_map_only(Tensor, Tensor.contiguous, state)
         for action in actions.unbind(1):
-            latent, state = self._advance(state, action, cache, noise(state.stoch[:, None], generators))
+            drawn = noise(state.stoch[:, None], generators)
+            latent, state = self._advance(state, action.contiguous(), cache, drawn)
             latents.append(latent)
-        return Latent(*(torch.cat(parts, 1) for parts in zip(*latents, strict=True))), _copy(
-            state
-        )  # a graph's is its own
+        latent = Latent(*(torch.cat(parts, 1) for parts in zip(*latents, strict=True)))
+        return latent, _copy(state)  # a graph goes on writing to its own
 
 
 def check_compiler() -> None:

@@ -31,22 +31,8 @@ Every field below can be set; --model chooses their defaults. Ctrl-C saves and s
 goes on exactly where the run was. Several processes: `accelerate launch --multi_gpu --num_processes N` (see README)."""
 RUN_CONFIG = "config.json"
 # what may change when a run is resumed; all else decides what is learned, and another value would be another run
-CHANGEABLE = (
-    *(
-        "data",
-        "out",
-        "model",
-        "steps",
-        "minutes",
-        "resume",
-        "config",
-        "device",
-        "cpu_threads",
-        "loader_threads",
-        "tracker",
-    ),
-    *("validate_every", "validation_episodes", "save_every", "log_every"),
-)
+CHANGEABLE = {"data", "out", "model", "steps", "minutes", "resume", "config", "device", "cpu_threads", "loader_threads"}
+CHANGEABLE |= {"tracker", "validate_every", "validation_episodes", "save_every", "log_every"}
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ SMALL = {  # of any family, on pictures of 40 pixels
 S4 = {"model": "s4wm-tiny", "window": 9} | {
     f"world_model.backbone.{name}": value for name, value in {"width": 16, "mlp": 16, "state": 8, "blocks": 1}.items()
 }
+EVALUATE = {"episodes": 2, "device": "cpu"}
 COLLECT = {"env": "distracting_memory", "width": 14, "n": 20, "workers": 1}
 
 
@@ -29,7 +30,7 @@ def write_sweep(path, **changes):
         "models": {"s4": S4},
         "train": SMALL,
         "steps": 40,
-        "evaluate": {"episodes": 2, "device": "cpu"},
+        "evaluate": EVALUATE,
         "cpu_threads": 1,
     }
     path.write_text(json.dumps(sweep | changes))
@@ -55,6 +56,7 @@ def pretend(run, stops, evaluations, mse=1.0):
         folder = run.folder / f"evaluation-{at:08d}"
         folder.mkdir(exist_ok=True)
         (folder / "results.json").write_text(json.dumps(results(mse + at)))
+        (folder / "asked.json").write_text(json.dumps(EVALUATE))
 
 
 def results(mse):

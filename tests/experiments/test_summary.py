@@ -3,7 +3,7 @@
 import csv
 import math
 
-from longdream.experiments.progress import progress, target_minutes, timed_step
+from longdream.experiments.progress import evaluated, progress, target_minutes, timed_step
 from longdream.experiments.summary import STEPS, TIME, rows, values, write_summary
 from longdream.tests.experiments.sweep_toys import pretend, sweep_of
 
@@ -47,6 +47,22 @@ def test_a_row_is_the_mean_over_its_seeds(tmp_path):
     assert values(missing)[:4] == ["dm", "rssm", "", "0 of 2"]
     timed, _ = rows(sweep, TIME)
     assert [(r.step, r.minutes, r.mse("generation")) for r in timed.results] == [(80, 2.1, 180.0), (40, 2.0, 340.0)]
+
+
+def test_a_run_that_took_longer_is_not_compared_at_equal_time(tmp_path):
+    sweep = sweep_of(tmp_path, minutes=2)
+    pretend(sweep.runs()[0], {40: 600.0}, [40])
+    pretend(sweep.runs()[1], {40: 125.0}, [40])  # within the slack
+    assert [len(row.results) for row in rows(sweep, STEPS)] == [1, 1]
+    assert [len(row.results) for row in rows(sweep, TIME)] == [0, 1]
+
+
+def test_an_evaluation_that_was_asked_for_differently_does_not_count(tmp_path):
+    sweep = sweep_of(tmp_path)
+    pretend(sweep.runs()[0], {40: 60.0}, [40])
+    assert evaluated(sweep, sweep.runs()[0], 40)
+    other = sweep_of(tmp_path, evaluate={"episodes": 100})
+    assert not evaluated(other, other.runs()[0], 40)
 
 
 def test_the_files_say_what_is_missing(tmp_path):

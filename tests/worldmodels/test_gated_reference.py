@@ -117,7 +117,7 @@ def test_a_layer_is_its_definition():
             dt = (1 + (d + layer.dt_bias).exp()).log()
             outputs = []
             for h, (gate, value) in enumerate(zip(z.view(heads, -1), v.view(heads, -1), strict=True)):
-                s[h] = torch.exp(-layer.log_decay[h].exp() * dt[h]) * s[h] + dt[h] * torch.outer(k, value)
+                s[h] = torch.exp(-layer.log_rate[h].exp() * dt[h]) * s[h] + dt[h] * torch.outer(k, value)
                 outputs.append((q @ s[h] + layer.skip[h] * value) * gate * gate.sigmoid())
             mixed = torch.cat(outputs)
             mixed = mixed / (mixed.square().mean() + 1e-5).sqrt() * layer.gate_norm.weight

@@ -15,7 +15,7 @@ PAPER_PARAMETERS = {  # S4WM, Tables 7 and 8: 41.1, 43.8, 54.1, 28.1, 27.1 and 3
     "rssm-3d": 54_051_107,
     "s4wm-2d": 28_061_187,
     "tssm-xl-2d": 27_113_731,
-    "rssm-2d": 31_223_043 + 2_048,  # the learned initial state, which the first number leaves out
+    "rssm-2d": 31_223_043 + 2_048,  # the learned initial state; or the first number had three actions in mind
 }
 
 
@@ -59,3 +59,5 @@ def test_unknown_models_are_named_with_what_was_perhaps_meant():
         resolve("s4vm", 40)
     with pytest.raises(ValueError, match="no preset for images of 48 pixels"):
         resolve("s4wm", 48)
+    with pytest.raises(ValueError, match="name one of r2i-memory-maze, r2i-vector, r2i-tiny"):
+        resolve("r2i", 64)

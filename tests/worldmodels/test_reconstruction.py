@@ -39,13 +39,16 @@ def test_gradients_reach_what_the_features_came_from_and_add_up():
     assert torch.allclose(features.grad, 2 * expected)
 
 
-def test_frozen_parameters_get_no_gradient():
+@pytest.mark.parametrize("frozen", ["expand", ""])
+def test_frozen_parameters_get_no_gradient(frozen):
+    """One layer, or the whole decoder."""
     decoder, features, obs, weights = case()
-    decoder.expand.requires_grad_(False)
+    decoder.get_submodule(frozen).requires_grad_(False)
     reconstruction_loss(decoder, features, obs, weights, 4).backward()
-    assert decoder.expand.weight.grad is None
-    plain = torch.autograd.grad((decoder.error(features, obs) * weights).sum(), decoder.layers[0].weight)[0]
-    assert torch.allclose(decoder.layers[0].weight.grad, plain)
+    trained = [p for p in (features, *decoder.parameters()) if p.requires_grad]
+    plain = torch.autograd.grad((decoder.error(features, obs) * weights).sum(), trained)
+    assert all(torch.allclose(p.grad, g) for p, g in zip(trained, plain, strict=True))
+    assert all(p.grad is None for p in decoder.get_submodule(frozen).parameters())
 
 
 def test_under_autocast():

@@ -7,24 +7,46 @@ Axes: B batch, H horizon.
 """
 
 import contextlib
+import dataclasses
 import shutil
 
 import pytest
 import torch
+from torch._dynamo.testing import CompileCounter
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from longdream.tests.worldmodels.test_world_models import MODELS, A, B, close, make, make_batch, rows
+from longdream.tests.worldmodels.test_world_models import MODELS, TINY, A, B, close, make, make_batch, rows
+from longdream.worldmodels.backbones.catalogue import BACKBONES
+from longdream.worldmodels.backbones.gated import GatedConfig
+from longdream.worldmodels.backbones.hybrid import HybridConfig
+from longdream.worldmodels.backbones.s5 import S5Config
+from longdream.worldmodels.backbones.transformer_xl import TransformerXLConfig
 from longdream.worldmodels.families import build
 from longdream.worldmodels.rollout import GraphedSteps, Rollout
 
-HORIZON = 9
+HORIZON = 9  # longer than the memories below
+SMALL = {
+    "s5wm": S5Config(1, width=12, mlp=16, state=16, hippo_blocks=2),
+    "s5-post": S5Config(2, layers=1, width=12, mlp=0, state=16, hippo_blocks=2, norm="post"),
+    "tssm-xl": TransformerXLConfig(2, width=12, mlp=16, heads=3, memory=4),
+    "gated": GatedConfig(2, width=12, heads=3, state=4),
+    "hybrid": HybridConfig(1, 1, width=12, mlp=16, state=8, heads=3, memory=4),
+}
+STEPPED = {name: MODELS[name] for name in ("rssm", "s4wm-dplr", "s4wm-s4d", "full-posterior", "readme-gru")} | {
+    name: dataclasses.replace(TINY, backbone=backbone) for name, backbone in SMALL.items()
+}
 
 
-@pytest.fixture(params=MODELS)
+@pytest.fixture(params=STEPPED)
 def model(request, monkeypatch):
     torch.compiler.reset()  # the compiled steps of earlier models count against a limit
-    return make(MODELS[request.param], monkeypatch)
+    return make(STEPPED[request.param], monkeypatch)
+
+
+def test_every_backbone_is_stepped():
+    kinds = {type(config.backbone) for config in STEPPED.values() if hasattr(config, "backbone")}
+    assert kinds >= set(BACKBONES)
 
 
 class Recorder(TorchDispatchMode):
@@ -106,7 +128,19 @@ def test_a_cuda_graph_is_an_imagined_step(model):
         close(rollout(state, actions, rows(seed)), model.imagine(state, actions, rows(seed)))
 
 
-def test_without_generators_the_draws_are_those_of_imagine(model):
+def test_another_horizon_or_start_is_not_compiled_again(model):
+    counter = CompileCounter()
+    rollout = Rollout(model, "compiled", backend=counter)
+    actions = make_batch(model).action[:, :HORIZON].double()
+    rollout(start(model, 5), actions, rows())
+    compiled = counter.frame_count
+    rollout(start(model, 7), actions[:, 1:4], rows())
+    rollout(model.initial(B), actions[:, :5], rows())
+    assert counter.frame_count == compiled
+
+
+def test_without_generators_the_draws_are_those_of_imagine(monkeypatch):
+    model = make(MODELS["rssm"], monkeypatch)
     state, actions = start(model, 5), make_batch(model).action[:, :HORIZON].double()
     torch.manual_seed(4)
     expected = model.imagine(state, actions)

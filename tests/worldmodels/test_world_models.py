@@ -186,7 +186,7 @@ def test_the_loss_is_the_written_out_objective(model):
             cont = -(batch.cont[b, t] * p_cont.log() + (1 - batch.cont[b, t]) * (1 - p_cont).log())
             total = total + error + kl + 3 * reward + 2 * cont  # 0.8 and 0.2 add up in the value
     assert loss.total.item() == pytest.approx(total.item() / (B * (T - skipped)), rel=1e-6)
-    assert loss.terms["episode_sum"].item() == pytest.approx(total.item() / B, rel=1e-6)
+    assert loss.terms["row_sum"].item() == pytest.approx(total.item() / B, rel=1e-6)
 
 
 def test_the_balance_is_the_papers():

@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..base import State
+from .convolution import segments
 
 Norm = Literal["pre", "post"]
 
@@ -30,9 +31,25 @@ class Resets:
         self.first = first  # (B T) bool
 
     @cached_property
+    def segment(self) -> Tensor:
+        """The number of the stretch that a step belongs to (B T) int64; 0 is what goes on from the carried state."""
+        return segments(self.first)
+
+    @property
     def inside(self) -> bool:
-        """Whether a row starts anew after step 0. The host waits for the answer: once a stack, not once a layer."""
-        return bool(self.first[:, 1:].any())
+        """Whether a row starts anew after step 0."""
+        return self._summary[2] > 0
+
+    @property
+    def numbers(self) -> range:
+        """The segments that occur."""
+        return range(self._summary[0], self._summary[1] + 1)
+
+    @cached_property
+    def _summary(self) -> list[int]:
+        """Lowest and highest segment, and the most resets inside a row. The host waits here: once a stack."""
+        segment = self.segment
+        return torch.stack([segment.min(), segment.max(), (segment[:, -1] - segment[:, 0]).max()]).tolist()
 
 
 class SSM(nn.Module, ABC):

@@ -1,13 +1,13 @@
 """A gated linear recurrence in the style of Mamba-2: what is remembered, and for how long, depends on the input.
 
-    z, v, k, q, d = Linear(LN(x))        dt = softplus(d + bias)        a = exp(-exp(log_decay) dt)
+    z, v, k, q, d = Linear(LN(x))        dt = softplus(d + bias)        a = exp(-exp(log_rate) dt)
     S_t = a_t S_{t-1} + k_t (dt_t v_t)^T        y_t = q_t S_t + skip v_t
     x += Linear(RMSNorm(y silu(z)))
 
 One norm at the end. Axes: B batch, T time, D width, N state, H heads, P head width.
 
 Source: Dao and Gu 2024 (Mamba-2), section 7 and figure 6. Deviations: LayerNorm before each layer, and no convolution
-over neighbouring steps: g_t holds z_{t-1} and a_t together already.
+over neighbouring steps (g_t holds z_{t-1} and a_t together already), nor the SiLU behind it.
 """
 
 from __future__ import annotations
@@ -38,6 +38,11 @@ class GatedConfig:
     heads: int = 16  # H; each is expand D / H wide, rounded up
     state: int = 32  # N, the values that every channel inside a layer keeps
 
+    def __post_init__(self) -> None:
+        for name in ("layers", "expand", "heads", "state"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be 1 or more, not {getattr(self, name)}")
+
 
 class Inputs(NamedTuple):
     """What a layer makes of its input, (B ...) in a step and (B T ...) in a sequence."""
@@ -52,7 +57,7 @@ class Inputs(NamedTuple):
 class GatedLayer(nn.Module):
     """One residual layer. Between its two linear maps everything is computed in float32 or wider."""
 
-    ssm_parameters: ClassVar[tuple[str, ...]] = ("log_decay", "dt_bias")  # they learn slowly and do not decay
+    ssm_parameters: ClassVar[tuple[str, ...]] = ("log_rate", "dt_bias")  # they learn slowly and do not decay
 
     def __init__(self, config: GatedConfig) -> None:
         super().__init__()
@@ -61,7 +66,7 @@ class GatedLayer(nn.Module):
         inner = heads * self.head
         self.norm = nn.LayerNorm(config.width)
         self.project = nn.Linear(config.width, 2 * inner + 2 * config.state + heads, bias=False)
-        self.log_decay = nn.Parameter(torch.empty(heads).uniform_(DECAY_MIN, DECAY_MAX).log())
+        self.log_rate = nn.Parameter(torch.empty(heads).uniform_(DECAY_MIN, DECAY_MAX).log())
         dt = torch.empty(heads).uniform_(math.log(DT_MIN), math.log(DT_MAX)).exp()
         self.dt_bias = nn.Parameter(dt.expm1().log())  # softplus' inverse
         self.skip = nn.Parameter(torch.ones(heads))
@@ -102,7 +107,7 @@ class GatedLayer(nn.Module):
         return u.value * u.dt[..., None]
 
     def _log_decay(self, u: Inputs) -> Tensor:
-        return -self.log_decay.exp() * u.dt
+        return -self.log_rate.exp() * u.dt
 
     def _gated(self, u: Inputs, y: Tensor) -> Tensor:
         """Return what the layer's last linear map reads: (... HP)."""

@@ -46,6 +46,8 @@ class S5Config:
     norm: Norm = "pre"  # where a layer has its norm; "post" is R2I's, which has no MLP
 
     def __post_init__(self) -> None:
+        if self.hippo_blocks < 1:
+            raise ValueError(f"hippo_blocks must be 1 or more, not {self.hippo_blocks}")
         if self.state % (2 * self.hippo_blocks):
             raise ValueError(
                 f"a state of {self.state} does not make {self.hippo_blocks} blocks of conjugate pairs: "

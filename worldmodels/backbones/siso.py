@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .block import SSM, Resets
-from .convolution import causal_convolution, segments
+from .convolution import causal_convolution
 from .parameters import log_dt
 from .planar import Planar
 
@@ -70,7 +70,7 @@ class SISO(SSM):
         factors = self.factors(u.shape[-1])
         s = None if state is None else torch.cat(state, -1).transpose(0, 1)  # (H B N)
         if resets.inside:
-            y, last = self._with_resets(u, resets.first, s, factors)
+            y, last = self._with_resets(u, resets, s, factors)
         else:
             y, last = self._whole(u, resets.first, s, factors)
         real, imag = last.transpose(0, 1).chunk(2, -1)
@@ -83,12 +83,12 @@ class SISO(SSM):
         free, entering = self._free_response(torch.where(first[:, :1], 0.0, state), factors, u.shape[-1])
         return y + free, self._last_state(u, entering, factors)
 
-    def _with_resets(self, u: Tensor, first: Tensor, state: Tensor | None, factors: Factors) -> tuple[Tensor, Tensor]:
+    def _with_resets(self, u: Tensor, resets: Resets, state: Tensor | None, factors: Factors) -> tuple[Tensor, Tensor]:
         """A convolution cannot forget; the system is linear and causal, so each segment goes through it alone."""
-        segment, length = segments(first), u.shape[-1]
+        segment, length = resets.segment, u.shape[-1]
         kernel = self._kernel(factors, length)
         y, entering = torch.zeros_like(u), None
-        for index in range(int(segment.max()) + 1):
+        for index in resets.numbers:
             mask = (segment == index)[:, None]  # (B 1 L)
             y = y + causal_convolution(u * mask, kernel) * mask
         if state is not None:
