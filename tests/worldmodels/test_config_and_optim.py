@@ -87,6 +87,28 @@ def test_ssm_parameters_learn_slowly_and_do_not_decay(kernel, names):
     assert [group["lr"] for group in optimizer.param_groups] == [5e-3, 5e-4]
 
 
+S4D, S5 = {"log_dt", "log_decay", "frequency"}, {"log_dt", "log_decay", "frequency", "B"}
+SLOW = {  # preset: the names of its slow parameters, and the number of layers that have them
+    "s4wm-full-posterior-tiny": (S4D, 2 * 4),
+    "s5wm-tiny": (S5, 4),
+    "r2i-tiny": (S5, 3),
+    "gated-tiny": ({"log_rate", "dt_bias"}, 4),
+    "hybrid-tiny": (S4D, 4),
+    "tssm-xl-tiny": (set(), 0),
+    "rssm-tiny": (set(), 0),
+}
+
+
+@pytest.mark.parametrize("preset", SLOW)
+def test_every_recurrence_is_in_the_slow_group(preset):
+    names, layers = SLOW[preset]
+    model = build(PRESETS[preset].model)
+    groups = build_optimizer(model, OptimConfig()).param_groups
+    slow = {id(p) for group in groups[1:] for p in group["params"]}
+    assert {n.rsplit(".", 1)[1] for n, p in model.named_parameters() if id(p) in slow} == names
+    assert len(slow) == len(names) * layers
+
+
 def test_the_ssm_rate_is_never_above_the_main_rate():
     optimizer = build_optimizer(tiny("s4d"), OptimConfig(lr=1e-4, ssm_lr=1e-3))
     assert optimizer.param_groups[1]["lr"] == 1e-4

@@ -12,7 +12,11 @@ from torch.utils._pytree import tree_flatten
 from longdream.datasets.batch import Batch
 from longdream.tests.worldmodels.readme_example import readme_module
 from longdream.worldmodels.backbones.catalogue import BACKBONES
+from longdream.worldmodels.backbones.gated import GatedConfig
+from longdream.worldmodels.backbones.hybrid import HybridConfig
 from longdream.worldmodels.backbones.s4 import S4Config
+from longdream.worldmodels.backbones.s5 import S5Config
+from longdream.worldmodels.backbones.transformer_xl import TransformerXLConfig
 from longdream.worldmodels.base import Latent
 from longdream.worldmodels.codecs.cnn import CNNConfig
 from longdream.worldmodels.codecs.vectors import VectorConfig
@@ -36,6 +40,11 @@ PARALLEL = {
     "s4wm-dplr": TINY,
     "s4wm-s4d": dataclasses.replace(TINY, backbone=dataclasses.replace(TINY.backbone, kernel="s4d")),
     "readme-gru": dataclasses.replace(TINY, backbone=README["GRUConfig"](12)),
+    "s5wm": dataclasses.replace(TINY, backbone=S5Config(1, 1, 12, 16, 16, 2)),
+    "r2i": dataclasses.replace(TINY, backbone=S5Config(2, 1, 12, 0, 16, 2, norm="post")),
+    "tssm-xl": dataclasses.replace(TINY, backbone=TransformerXLConfig(2, 12, 16, 2, memory=9)),
+    "gated": dataclasses.replace(TINY, backbone=GatedConfig(2, 12, heads=3, state=4)),
+    "hybrid": dataclasses.replace(TINY, backbone=HybridConfig(1, 1, 12, 16, 8, 2, memory=9)),
     "full-posterior": dataclasses.replace(TINY, posterior_backbone=TINY.backbone),
     "vectors": dataclasses.replace(TINY, codec=VectorConfig(size=7, units=16)),
     "in-chunks": dataclasses.replace(TINY, chunk=7, recompute_encoder=True),
@@ -64,8 +73,9 @@ def parallel_model(request, monkeypatch):
     return make(PARALLEL[request.param], monkeypatch)
 
 
-def test_every_family_is_tested():
+def test_every_family_and_backbone_is_tested():
     assert {type(config) for config in MODELS.values()} == {family.config for family in FAMILIES.values()}
+    assert {type(config.backbone) for config in PARALLEL.values()} >= set(BACKBONES)
 
 
 def make_batch(model, length=T, seed=1):
@@ -252,7 +262,7 @@ def test_a_small_divergence_is_not_trained_on():
     assert not model.prior[-1].weight.grad.any()
 
 
-@pytest.mark.parametrize("name", ["s4wm-dplr", "rssm", "full-posterior"])
+@pytest.mark.parametrize("name", sorted(set(MODELS) - {"readme-gru"}))
 def test_bfloat16_autocast_stays_close_to_float32(name):
     torch.manual_seed(0)
     model = build(MODELS[name])
