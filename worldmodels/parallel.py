@@ -33,6 +33,12 @@ class ParallelConfig(ModelConfig):
     backbone: BackboneConfig = field(default_factory=S4Config)
     # a second stack, over (x_t, a_t), makes the posterior q(z_t | x_<=t, a_<=t): S4WM's Full-Posterior variant
     posterior_backbone: BackboneConfig | None = None
+    deter: int = 0  # D where h is a projection of the backbone's output (R2I); 0: h is that output
+
+    @property
+    def width(self) -> int:
+        """D."""
+        return self.deter or self.backbone.width
 
 
 class ParallelState(NamedTuple):
@@ -52,10 +58,11 @@ class ParallelWorldModel(LatentWorldModel):
     posterior_backbone: Backbone
 
     def __init__(self, config: ParallelConfig) -> None:
-        width, latent = config.backbone.width, config.latent.size
-        super().__init__(config, width)
-        self.f_in = norm_act(latent + config.actions, width)
+        inner, latent = config.backbone.width, config.latent.size
+        super().__init__(config, config.width)
+        self.f_in = norm_act(latent + config.actions, inner)
         self.backbone = build_backbone(config.backbone)
+        self.f_out = nn.Sequential(nn.Linear(inner, config.deter), nn.SiLU()) if config.deter else nn.Identity()
         seen = config.codec.embedding
         if config.posterior_backbone is not None:
             self.posterior_in = norm_act(seen + config.actions, config.posterior_backbone.width)
@@ -79,7 +86,7 @@ class ParallelWorldModel(LatentWorldModel):
         inputs = torch.cat([torch.cat([before, z[:, :-1]], 1).flatten(-2), batch.action.to(z.dtype)], -1)
         g = self.f_in(inputs * ~batch.first[..., None]).to(z.dtype)  # residuals are summed in float32, also on a CPU
         h, carried = self.backbone(g, batch.first, None if state is None else state.backbone)
-        h = h.to(z.dtype)
+        h = self.f_out(h).to(z.dtype)
         prior = self._log_probabilities(self.prior(h))
         return Beliefs(Latent(h, z), post, prior, ParallelState(carried, z[:, -1], seen))
 
@@ -94,7 +101,7 @@ class ParallelWorldModel(LatentWorldModel):
         """
         g = self.f_in(torch.cat([state.stoch.flatten(-2), action], -1)).to(state.stoch.dtype)
         h, backbone = self.backbone.step(g, state.backbone, cache)
-        h = h.to(state.stoch.dtype)[:, None]
+        h = self.f_out(h).to(state.stoch.dtype)[:, None]
         z = choose(self._log_probabilities(self.prior(h)), exponential)
         return Latent(h, z), ParallelState(backbone, z[:, 0], state.posterior)
 

@@ -112,7 +112,12 @@ PRESETS: dict[str, Preset] = {
     # R2I's world models, for Memory Maze and for vectors (POPGym, BSuite)
     "r2i-memory-maze": Preset(
         replace(
-            PAPER_3D, units=1024, head_layers=4, loss=R2I_LOSS, backbone=replace(S3M, blocks=5, width=2048, state=1024)
+            PAPER_3D,
+            units=1024,
+            head_layers=4,
+            loss=R2I_LOSS,
+            backbone=replace(S3M, blocks=5, width=1024, state=1024),
+            deter=2048,
         ),
         R2I_OPTIM,
         batch_size=4,
@@ -121,7 +126,8 @@ PRESETS: dict[str, Preset] = {
         ParallelConfig(
             codec=VectorConfig(layers=1),
             loss=replace(R2I_LOSS, prior=0.5, posterior=0.1),
-            backbone=replace(S3M, blocks=3, width=1024, state=256),
+            backbone=replace(S3M, blocks=3, width=512, state=256),
+            deter=1024,
         ),
         replace(R2I_OPTIM, lr=1e-4, weight_decay=0.0, clip=1000.0),
         batch_size=16,

@@ -27,25 +27,26 @@ from longdream.worldmodels.parallel import ParallelConfig
 from longdream.worldmodels.rssm import RSSM, RSSMConfig
 from longdream.worldmodels.symlog import symlog
 
+S4 = S4Config(blocks=1, width=12, mlp=16, state=8, kernel="dplr")
 TINY = ParallelConfig(
     actions=3,
     codec=CNNConfig(stages=2, multiplier=4, size=8),
     latent=LatentConfig(variables=4, classes=5),
     units=16,
     head_layers=1,
-    backbone=S4Config(blocks=1, width=12, mlp=16, state=8, kernel="dplr"),
+    backbone=S4,
 )
 README = readme_module()
 PARALLEL = {
     "s4wm-dplr": TINY,
-    "s4wm-s4d": dataclasses.replace(TINY, backbone=dataclasses.replace(TINY.backbone, kernel="s4d")),
+    "s4wm-s4d": dataclasses.replace(TINY, backbone=dataclasses.replace(S4, kernel="s4d")),
     "readme-gru": dataclasses.replace(TINY, backbone=README["GRUConfig"](12)),
     "s5wm": dataclasses.replace(TINY, backbone=S5Config(1, 1, 12, 16, 16, 2)),
-    "r2i": dataclasses.replace(TINY, backbone=S5Config(2, 1, 12, 0, 16, 2, norm="post")),
-    "tssm-xl": dataclasses.replace(TINY, backbone=TransformerXLConfig(2, 12, 16, 2, memory=9)),
+    "r2i": dataclasses.replace(TINY, backbone=S5Config(2, 1, 12, 0, 16, 2, norm="post"), deter=20),
+    "tssm-xl": dataclasses.replace(TINY, backbone=TransformerXLConfig(2, 12, 16, 2, memory=6)),
     "gated": dataclasses.replace(TINY, backbone=GatedConfig(2, 12, heads=3, state=4)),
-    "hybrid": dataclasses.replace(TINY, backbone=HybridConfig(1, 1, 12, 16, 8, 2, memory=9)),
-    "full-posterior": dataclasses.replace(TINY, posterior_backbone=TINY.backbone),
+    "hybrid": dataclasses.replace(TINY, backbone=HybridConfig(1, 1, 12, 16, 8, 2, memory=6)),
+    "full-posterior": dataclasses.replace(TINY, posterior_backbone=S4),
     "vectors": dataclasses.replace(TINY, codec=VectorConfig(size=7, units=16)),
     "in-chunks": dataclasses.replace(TINY, chunk=7, recompute_encoder=True),
 }
@@ -149,7 +150,7 @@ def test_imagining_is_the_parallel_pass_with_latents_from_the_prior(parallel_mod
     before = torch.cat([torch.zeros_like(z[:, :1]), z[:, :-1]], 1)
     g = model.f_in(torch.cat([before.flatten(-2), batch.action.double()], -1))
     h, state = model.backbone(g, batch.first, None)
-    close(imagined.deter, h[:, context:])
+    close(imagined.deter, model.f_out(h)[:, context:])
     close(last.backbone, state)
 
 

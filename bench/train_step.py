@@ -1,0 +1,293 @@
+"""The training step: forward, backward, clipping and AdamW, of every preset; its memory; and R2I's against the RSSM's.
+
+    python bench/train_step.py                                     every part, shortened: one CPU thread, 8 x 50
+    python bench/train_step.py --parts models --models s4wm rssm --time 1000
+    python bench/train_step.py --parts decoder growth
+    python bench/train_step.py --parts fits                        s4wm-3d at 8 x 1000, as it is trained
+    python bench/train_step.py --device cuda --time 1000
+
+    models    a step of each preset of a size, on the same batch of the same data; ratios to the RSSM
+    deferred  the RSSM with deferred weight gradients (as it is) and with autograd's own
+    decoder   the loss with eager gradients in chunks, and with the encoder run twice, against the plain one: time
+    growth    and its peak memory, against the length of the sequence
+    fits      two steps of 8 x 1000 frames of 64 x 64 with both options that save memory
+    r2i       R2I's world models against RSSMs of the same width, on vectors and on images
+
+The data are random. Every peak of memory comes from a process of its own and counts what a step adds to a model and
+AdamW's moments that are there already; on a CPU with the allocator as users have it.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import fields, replace
+from typing import Literal, NamedTuple
+from unittest.mock import patch
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from longdream.bench.measure import Peak, at_least, at_most, fastest, in_fresh_process, peak_memory, settle, table
+from longdream.datasets.batch import Batch
+from longdream.worldmodels import latent_model, rssm
+from longdream.worldmodels.codecs.base import Decoder
+from longdream.worldmodels.codecs.vectors import VectorConfig
+from longdream.worldmodels.families import WorldModelConfig, build
+from longdream.worldmodels.latent_model import ModelConfig
+from longdream.worldmodels.optim import build_optimizer
+from longdream.worldmodels.parallel import ParallelConfig
+from longdream.worldmodels.presets import PRESETS, OptimConfig
+from longdream.worldmodels.rssm import RSSMConfig
+
+Variant = Literal["as it is", "plain weights", "plain decoder"]
+BASE = "rssm"
+GB = 1e9
+
+
+class Shape(NamedTuple):
+    """Of a batch."""
+
+    batch: int
+    time: int
+
+    @property
+    def frames(self) -> int:
+        """How many observations it has."""
+        return self.batch * self.time
+
+
+class PlainLinear:
+    """What `DeferredLinear` would be without deferring."""
+
+    def __init__(self, weight: Tensor) -> None:
+        self.weight = weight
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return x @ self.weight.T
+
+
+def plain_reconstruction(decoder: Decoder, features: Tensor, obs: Tensor, weights: Tensor, chunk: int) -> Tensor:
+    """Return what `reconstruction_loss` does, with all activations kept for the backward pass."""
+    return (decoder.error(features, obs) * weights).sum()
+
+
+@contextmanager
+def varied(variant: Variant) -> Iterator[None]:
+    """Put a textbook's way in the place of the library's."""
+    if variant == "plain weights":
+        with patch.object(rssm, "DeferredLinear", PlainLinear):
+            yield
+    elif variant == "plain decoder":
+        with patch.object(latent_model, "reconstruction_loss", plain_reconstruction):
+            yield
+    else:
+        yield
+
+
+class Step:
+    """A training step of a new model on a random batch."""
+
+    def __init__(self, config: WorldModelConfig, shape: Shape, device: str, variant: Variant = "as it is") -> None:
+        torch.manual_seed(0)
+        self.model = build(config).to(device)
+        self.optimizer = build_optimizer(self.model, OptimConfig())
+        self.batch, self.variant = random_batch(config, shape).to(torch.device(device)), variant
+
+    def __call__(self) -> None:
+        self.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1000.0)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+
+    def backward(self) -> None:
+        """Leave the gradients of the loss in the parameters."""
+        with varied(self.variant):
+            self.model(self.batch).total.backward()
+
+    def prepare(self) -> None:
+        """Make AdamW's moments, as if steps had been taken."""
+        for parameter in self.model.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+
+
+def random_batch(config: ModelConfig, shape: Shape) -> Batch:
+    """Return random data of the kind that a model is for."""
+    codec = config.codec
+    if isinstance(codec, VectorConfig):
+        obs = torch.randn(*shape, codec.size)
+    else:
+        obs = torch.randint(256, (*shape, codec.channels, codec.size, codec.size), dtype=torch.uint8)
+    action = F.one_hot(torch.randint(config.actions, shape), config.actions).float()
+    first = torch.arange(shape.time).expand(shape) == 0
+    return Batch(obs, action, torch.rand(shape), torch.ones(shape), first)
+
+
+def peak(config: WorldModelConfig, shape: Shape, device: str, variant: Variant = "as it is", steps: int = 1) -> Peak:
+    """Return the peak of memory during training steps, in a process of its own."""
+    return in_fresh_process(_peak, config, shape, device, variant, steps)
+
+
+def _peak(config: WorldModelConfig, shape: Shape, device: str, variant: Variant, steps: int) -> Peak:
+    step = Step(config, shape, device, variant)
+    step.prepare()
+
+    def train() -> None:
+        for _ in range(steps):
+            step()
+
+    return peak_memory(train, device)
+
+
+def fair(config: ModelConfig, width: int) -> RSSMConfig:
+    """Return the RSSM with everything else as `config` has it."""
+    return RSSMConfig(**{f.name: getattr(config, f.name) for f in fields(ModelConfig)}, width=width)
+
+
+def models(options: argparse.Namespace) -> None:
+    """Print a step of every preset, beside the RSSM's, with which it takes turns."""
+    shape, device = Shape(options.batch, options.time), options.device
+    base = PRESETS[f"{BASE}-{options.size}"].model
+    rows = []
+    for name in options.models:
+        config = PRESETS[f"{name}-{options.size}"].model
+        step = Step(config, shape, device)
+        times = fastest({BASE: Step(base, shape, device), name: step}, options.rounds, device)
+        parameters = sum(p.numel() for p in step.model.parameters()) / 1e6
+        taken = times[name]
+        row = [name, f"{parameters:.1f} M", f"{1e3 * taken / shape.frames:.2f}", f"{shape.frames / taken:.0f}"]
+        rows.append([*row, f"{times[BASE] / taken:.2f}x", f"{peak(config, shape, device).added / GB:.2f}"])
+    table([f"{shape.batch} x {shape.time}", "parameters", "ms/frame", "frames/s", f"{BASE} / it", "peak, GB"], rows)
+
+
+def deferred(options: argparse.Namespace) -> None:
+    """Print what deferring the weights' gradients brings an RSSM, and by how much the gradients differ."""
+    vectors = fair(PRESETS["r2i-vector"].model, 1024)
+    for name, config, batch in (
+        ("vectors", vectors, 4),
+        (f"{BASE}-{options.size}", PRESETS[f"{BASE}-{options.size}"].model, options.batch),
+    ):
+        shape = Shape(batch, options.time)
+        ways = {variant: Step(config, shape, options.device, variant) for variant in ("as it is", "plain weights")}
+        off = difference(*ways.values())
+        times = fastest(ways, options.rounds, options.device)
+        ratio = times["plain weights"] / times["as it is"]
+        what = f"plain / deferred, {name}, {shape.batch} x {shape.time}"
+        if name == "vectors":
+            at_least(what, ratio, 1.25)
+        else:
+            print(f"  {what}: {ratio:.3g} (encoder and decoder take most of it)")
+        at_most(f"  gradients differ by (relative, of the worst parameter), {name}", off, 1e-5)
+
+
+def difference(one: Step, other: Step) -> float:
+    """Return the norm of the difference of two gradients over their norm, for the worst parameter."""
+    found = []
+    for step in (one, other):
+        torch.manual_seed(1)
+        step.backward()
+        found.append([parameter.grad for parameter in step.model.parameters()])
+        step.optimizer.zero_grad()
+    return max(float((p - q).norm() / q.norm().clamp(min=1e-30)) for p, q in zip(*found, strict=True))
+
+
+class Way(NamedTuple):
+    """A way to take the loss of images."""
+
+    config: WorldModelConfig
+    variant: Variant
+    slower: float  # than the plain way, at most: targets of the project's design
+    smaller: float  # and its peak of memory
+
+
+def ways(options: argparse.Namespace, shape: Shape) -> dict[str, Way]:
+    """Return the ways that are compared; the plain one comes first."""
+    config = PRESETS[f"{options.decoder}-{options.size}"].model
+    chunks = replace(config, chunk=options.chunk)
+    return {
+        "plain": Way(replace(config, chunk=shape.frames), "plain decoder", 1.0, 1.0),
+        "eager gradients": Way(chunks, "as it is", 1.1, 0.75),
+        "encoder twice": Way(replace(chunks, recompute_encoder=True), "as it is", 1.3, 0.45),
+    }
+
+
+def decoder(options: argparse.Namespace) -> None:
+    """Print the time of the ways to take the loss of images."""
+    shape = Shape(options.batch, options.time)
+    compared = ways(options, shape)
+    steps = {name: Step(way.config, shape, options.device, way.variant) for name, way in compared.items()}
+    times = fastest(steps, options.rounds, options.device)
+    print(f"  {options.decoder}, {shape.batch} x {shape.time}, chunk {options.chunk}")
+    for name, way in list(compared.items())[1:]:
+        at_most(f"{name}, time / plain", times[name] / times["plain"], way.slower)
+
+
+def growth(options: argparse.Namespace) -> None:
+    """Print the peak of memory against the length of the sequence."""
+    rows = []
+    for time in (250, 500, 1000):
+        shape = Shape(options.growth_batch, time)
+        compared = ways(options, shape)
+        peaks = {name: peak(way.config, shape, options.device, way.variant) for name, way in compared.items()}
+        rows.append([f"{shape.batch} x {time}", *(f"{found.added / GB:.2f}" for found in peaks.values())])
+    table([f"peak of {options.decoder}, GB, chunk {options.chunk}", *compared], rows)
+    for name, way in list(compared.items())[1:]:
+        at_most(f"{name}, peak / plain", peaks[name].added / peaks["plain"].added, way.smaller)
+
+
+def fits(options: argparse.Namespace) -> None:
+    """Print what two steps of the paper's largest batch need."""
+    config = replace(PRESETS["s4wm-3d"].model, recompute_encoder=True)
+    found = peak(config, Shape(8, 1000), options.device, steps=2)
+    at_most("s4wm-3d, 8 x 1000, all memory of the process, GB", found.total / GB, 8.0)
+
+
+def r2i(options: argparse.Namespace) -> None:
+    """Print R2I's world models against RSSMs of the same width."""
+    for preset, longest in (("r2i-vector", 1024), ("r2i-memory-maze", options.r2i_time)):
+        config = PRESETS[preset].model
+        assert isinstance(config, ParallelConfig)
+        rows = []
+        for time in (t for t in (64, 256, 1024) if t <= longest):
+            shape = Shape(4, time)
+            pair: dict[str, WorldModelConfig] = {"r2i": config, BASE: fair(config, config.backbone.width)}
+            steps = {name: Step(model, shape, options.device) for name, model in pair.items()}
+            times = fastest(steps, options.rounds, options.device)
+            ratio = times[BASE] / times["r2i"]
+            rows.append([f"4 x {time}", *(f"{1e3 * times[name]:.0f}" for name in pair), f"{ratio:.2f}x"])
+        table([preset, "ms", f"{BASE}, ms", "ratio"], rows)
+        if preset == "r2i-vector":
+            at_least(f"{BASE} / r2i, vectors, 4 x {time}", ratio, 2.5)
+
+
+PARTS = {part.__name__: part for part in (models, deferred, decoder, growth, r2i, fits)}
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=[name for name in PARTS if name != "fits"])
+    parser.add_argument("--size", choices=("2d", "3d"), default="3d")
+    parser.add_argument("--models", nargs="+", default=["s4wm", "s4wm-s4d", "s5wm", "tssm-xl", "gated", "hybrid"])
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--time", type=int, default=50, help="steps; the paper's are 1000 in 3D")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--decoder", default="s4wm-s4d", help="the model of the parts `decoder` and `growth`")
+    parser.add_argument("--chunk", type=int, default=64, help="observations at once, in these")
+    parser.add_argument("--growth-batch", type=int, default=1)
+    parser.add_argument("--r2i-time", type=int, default=64, help="longest sequence of images in `r2i`; R2I's are 1024")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    options = parser.parse_args()
+    if options.device == "cpu":
+        settle()
+    for name in options.parts:
+        print(name)
+        PARTS[name](options)
+
+
+if __name__ == "__main__":
+    main()
