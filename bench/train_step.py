@@ -254,7 +254,7 @@ def r2i(options: argparse.Namespace) -> None:
         rows = []
         for time in (t for t in (64, 256, 1024) if t <= longest):
             shape = Shape(4, time)
-            pair: dict[str, WorldModelConfig] = {"r2i": config, BASE: fair(config, config.backbone.width)}
+            pair: dict[str, WorldModelConfig] = {"r2i": config, BASE: fair(config, config.width)}
             steps = {name: Step(model, shape, options.device) for name, model in pair.items()}
             times = fastest(steps, options.rounds, options.device)
             ratio = times[BASE] / times["r2i"]
