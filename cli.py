@@ -9,7 +9,9 @@ from importlib import import_module
 VERBS = {
     "collect": ("longdream.collectors.cli", "main", "collect a data set of scripted episodes"),
     "inspect": ("longdream.datasets.cli", "inspect_main", "say what is in a data set, and draw a contact sheet"),
+    "browse": ("longdream.datasets.cli", "browse_main", "write a page to look at episodes with, one HTML file"),
     "verify": ("longdream.datasets.cli", "verify_main", "check every file and digest of a data set"),
+    "convert": ("longdream.datasets.convert.cli", "main", "bring episodes in from other formats, or take them away"),
     "sweep": ("longdream.experiments.cli", "main", "train and evaluate a whole comparison, as a YAML file says"),
     "evaluate": ("longdream.eval.cli", "main", "measure a checkpoint: imagination, reward, floors, report"),
 }

@@ -11,14 +11,13 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Annotated, Any, Literal, NoReturn
 
 import tyro
-from tqdm import tqdm
 
 from ..datasets.files import DatasetError
 from ..datasets.info import DatasetInfo
+from ..datasets.progress import Bars
 from ..datasets.shard import committed
 from ..datasets.splits import Splits
 from ..datasets.verify import cores
@@ -129,16 +128,8 @@ def _describe(parsed: Any) -> DatasetInfo:
     """Return the data set that is asked for."""
     if parsed.workers is not None and parsed.workers < 1:
         raise ValueError(f"--workers {parsed.workers}: 1 or more")
-    splits = _default_splits(parsed.env) if parsed.split is None else _splits(parsed.split)
+    splits = _default_splits(parsed.env) if parsed.split is None else Splits.from_text(parsed.split)
     return describe_dataset(parsed.env, parsed.options, parsed.n, parsed.seed, splits, parsed.per_shard, parsed.frames)
-
-
-def _splits(ratio: str) -> Splits:
-    try:
-        train, validation, test = (int(part) for part in ratio.split("/"))
-    except ValueError:
-        raise ValueError(f"--split {ratio}: three whole numbers train/validation/test, as in 8/1/1") from None
-    return Splits.from_ratio(train, validation, test)
 
 
 def _default_splits(name: str) -> Splits:
@@ -148,7 +139,7 @@ def _default_splits(name: str) -> Splits:
 def _run(parsed: Any, info: DatasetInfo) -> None:
     """Collect, and turn what can happen on the way into one line and an exit code."""
     try:
-        with Bars() as bars:
+        with Bars("collect") as bars:
             collect(parsed.out, info, parsed.options, parsed.workers or cores(), bars)
     except KeyboardInterrupt:
         _fail(f"stopped. {_present(parsed.out)}; the same command goes on from there", 130)
@@ -174,58 +165,6 @@ def _present(root: Path) -> str:
 def _fail(text: str, code: int) -> NoReturn:
     print(f"collect: {text}", file=sys.stderr)
     raise SystemExit(code)
-
-
-class Bars:
-    """The progress of a collector, as bars on stderr; every 10 s a line where that is no terminal."""
-
-    def __init__(self) -> None:
-        self._bar: tqdm | None = None
-        self._episodes = self._wanted = 0
-        self._pace = 0.2 if sys.stderr.isatty() else 10.0  # seconds
-
-    def __enter__(self) -> Bars:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-    def say(self, text: str) -> None:
-        """Print a line."""
-        tqdm.write(f"collect: {text}", file=sys.stderr)
-
-    def checked(self, done: int, total: int) -> None:
-        """Show how many of the existing shards are checked."""
-        if self._bar is None:
-            self._bar = tqdm(total=total, unit="shard", desc="check", leave=False, mininterval=self._pace)
-        self._bar.update(done - self._bar.n)
-
-    def begin(self, episodes: int, frames: int) -> None:
-        """Show what is to be made."""
-        if self._bar is not None:
-            self._bar.close()
-        self._wanted = episodes
-        self._bar = tqdm(
-            total=frames, unit=" frames", unit_scale=True, desc="collect", mininterval=self._pace, disable=episodes == 0
-        )
-
-    def advance(self, frames: int) -> None:
-        """Count an episode."""
-        assert self._bar is not None
-        self._episodes += 1
-        self._bar.set_postfix_str(f"{self._episodes:,} of {self._wanted:,} episodes", refresh=False)
-        self._bar.update(frames)
-
-    def summary(self) -> str:
-        """Say what was made, and how fast; nothing if nothing was to do."""
-        if self._bar is None or self._episodes == 0:
-            return "nothing to do: "
-        elapsed = self._bar.format_dict["elapsed"]
-        frames = self._bar.n
-        return f"{self._episodes:,} episodes, {frames:,} frames in {elapsed:.1f} s ({frames / elapsed:,.0f} frames/s). "
 
 
 if __name__ == "__main__":

@@ -2,38 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
-import os
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from ..datasets.files import remove, remove_stale, scratch
+from ..datasets.files import remove_stale
 from ..datasets.frames.renderers import check
-from ..datasets.info import ON_READ, STORED, DatasetInfo, ShardRange, episodes_per_shard
-from ..datasets.shard import Place, committed, everything
+from ..datasets.info import ON_READ, STORED, DatasetInfo, episodes_per_shard
+from ..datasets.progress import Progress
+from ..datasets.resume import begin, finish, missing_shards, set_damaged_aside
 from ..datasets.splits import Splits
-from ..datasets.verify import cores, file_problems
 from .workers import Job, make_shards
-
-
-class Progress(Protocol):
-    """Whom the collector tells how far it is."""
-
-    def say(self, text: str) -> None:
-        """Take a line that the user should read."""
-
-    def checked(self, done: int, total: int) -> None:
-        """Take the number of existing shards checked so far."""
-
-    def begin(self, episodes: int, frames: int) -> None:
-        """Take how much there is to make."""
-
-    def advance(self, frames: int) -> None:
-        """Take the frames of one more episode."""
 
 
 def describe_dataset(
@@ -123,71 +103,3 @@ def collect(root: Path, wanted: DatasetInfo, options: Any, workers: int, progres
     progress.begin(episodes, episodes * wanted.spec.length)
     make_shards(Job(root, wanted, options), missing, workers, progress.advance)
     finish(root, wanted)
-
-
-def begin(root: Path, wanted: DatasetInfo) -> None:
-    """Make the folder and its `dataset.json`, or see that they are of the same data set, and note the new target.
-
-    Raises:
-        ValueError: naming what differs.
-        OSError: if the folder cannot be written.
-    """
-    from ..datasets.store import write_info
-
-    (root / "tmp").mkdir(parents=True, exist_ok=True)
-    (root / "shards").mkdir(exist_ok=True)
-    if write_info(root, wanted, replace=False):
-        return
-    there = DatasetInfo.read(root)
-    differences = there.differences(wanted)
-    if differences:
-        raise ValueError(
-            f"{root} holds another data set: {'; '.join(differences)}. Take another --out, or go on with its settings"
-        )
-    stops = [place.range.stop for place in committed(root, there)]
-    if max(stops, default=0) > wanted.episodes:
-        raise ValueError(f"{root} holds episodes up to {max(stops)} already: --n {wanted.episodes} would add none")
-    _set_target(root, there, wanted.episodes)
-
-
-def set_damaged_aside(root: Path, info: DatasetInfo, progress: Progress) -> None:
-    """Check the files of every shard that is there against their checksums, and move damaged shards away."""
-    places = committed(root, info)
-    with ThreadPoolExecutor(cores()) as pool:
-        problems = pool.map(partial(file_problems, info=info), places)
-        for done, (place, found) in enumerate(zip(places, problems, strict=True), 1):
-            if found and place.folder.exists():  # else another collector has just replaced it
-                _set_aside(root, place)
-                progress.say(f"{found[0]}; the shard is set aside in {root / 'damaged'} and made again")
-            progress.checked(done, len(places))
-
-
-def missing_shards(root: Path, info: DatasetInfo) -> list[ShardRange]:
-    """Return what is still to be made; a tail shard that has become too small is made anew, larger."""
-    stops = {place.range.first: place.range.stop for place in committed(root, info)}
-    return [wanted for wanted in info.shard_ranges() if stops.get(wanted.first, 0) < wanted.stop]
-
-
-def finish(root: Path, wanted: DatasetInfo) -> None:
-    """Remove the shards that larger ones have replaced."""
-    there = DatasetInfo.read(root)
-    current = {place.folder for place in committed(root, there)}
-    for place in everything(root):
-        if place.folder not in current:
-            remove(place.folder)
-    if there.episodes < wanted.episodes:  # another collector, with a smaller target, began after this one
-        _set_target(root, there, wanted.episodes)
-
-
-def _set_target(root: Path, there: DatasetInfo, episodes: int) -> None:
-    from ..datasets.store import write_info
-
-    if there.episodes != episodes:
-        write_info(root, dataclasses.replace(there, episodes=episodes), replace=True)
-
-
-def _set_aside(root: Path, place: Place) -> None:
-    away = scratch(root / "damaged", place.folder.name)
-    away.parent.mkdir(exist_ok=True)
-    with contextlib.suppress(FileNotFoundError):  # another collector did it
-        os.rename(place.folder, away)

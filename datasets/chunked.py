@@ -68,7 +68,7 @@ class ChunkedReader:
     def _decode(self, number: int, packed: memoryview, out: np.ndarray) -> None:
         try:
             Zstd().decode(packed, out.reshape(-1).view(np.uint8))
-        except RuntimeError as error:
+        except (RuntimeError, ValueError) as error:  # ValueError: it says that it holds more than a chunk
             raise DatasetError(f"{self.where} is damaged in chunk {number}: {error}") from None
 
     def _bytes(self, offset: int, size: int) -> bytes:

@@ -1,4 +1,4 @@
-"""`longdream inspect` and `longdream verify`: what is in a data set, and whether it is whole."""
+"""`longdream inspect`, `browse` and `verify`: what is in a data set, and whether it is whole."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import Annotated
 
 import tyro
 from tqdm import tqdm
 
+from .browse import even_sample, write_page
 from .contact_sheet import draw_contact_sheet
 from .files import DatasetError
 from .inspect import describe
@@ -42,6 +45,26 @@ class VerifyArguments:
 
     dataset: tyro.conf.Positional[Path]
     """Folder of the data set."""
+    workers: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: usable cores)")] = None
+    """Shards checked side by side."""
+
+
+@dataclass(frozen=True)
+class BrowseArguments:
+    """Write a page to look at episodes with: frames, a map with the path, rewards, phases. It opens from disk.
+
+    longdream browse data/dm
+    longdream browse data/dm --episodes 3 17 40 --out episodes.html
+    """
+
+    dataset: tyro.conf.Positional[Path]
+    """Folder of the data set."""
+    episodes: tuple[int, ...] = ()
+    """Which episodes. Default: an even sample of 24."""
+    out: Path | None = None
+    """The page. Default: browse.html in the data set's folder."""
+    max_mb: float = 100.0
+    """Episodes that the page would be larger with are left out."""
 
 
 def inspect_main() -> None:
@@ -53,14 +76,22 @@ def inspect_main() -> None:
 def verify_main() -> None:
     """Run `longdream verify`."""
     arguments = tyro.cli(VerifyArguments, prog=_program("verify"))
-    _one_line_errors("verify", lambda: _verify(arguments.dataset))
+    _one_line_errors("verify", lambda: _verify(arguments))
+
+
+def browse_main() -> None:
+    """Run `longdream browse`."""
+    arguments = tyro.cli(BrowseArguments, prog=_program("browse"))
+    _one_line_errors("browse", lambda: _browse(arguments))
 
 
 def _inspect(arguments: InspectArguments) -> None:
     if arguments.episodes < 0:
         raise ValueError(f"--episodes {arguments.episodes}: 0 or more")
     dataset = EpisodeDataset(arguments.dataset)
-    print(describe(dataset))
+    with Bar("inspect", "episode") as bar:
+        text = describe(dataset, bar.show)
+    print(text)
     shown = dataset.indices[: arguments.episodes]
     if len(shown) == 0:
         return
@@ -72,25 +103,59 @@ def _inspect(arguments: InspectArguments) -> None:
     print(f"{'contact sheet':<20} {out}")
 
 
-def _verify(root: Path) -> None:
-    with tqdm(unit="shard", desc="verify", disable=None) as bar:
-
-        def progress(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        problems = verify(root, progress)
+def _verify(arguments: VerifyArguments) -> None:
+    root = arguments.dataset
+    with Bar("verify", "shard") as bar:
+        problems = verify(root, bar.show, arguments.workers)
     for problem in problems:
         print(problem, file=sys.stderr)
     if problems:
+        things = "1 thing is wrong" if len(problems) == 1 else f"{len(problems)} things are wrong"
         print(
-            f"verify: {len(problems)} things are wrong. Run the `collect` command that made {root} again: "
+            f"verify: {things}. Run the `collect` command that made {root} again: "
             "it sets damaged shards aside and makes them anew.",
             file=sys.stderr,
         )
         raise SystemExit(1)
     dataset = EpisodeDataset(root)
     print(f"{root}: {len(dataset):,} episodes, {int(dataset.lengths.sum()):,} steps, all as they were written")
+
+
+def _browse(arguments: BrowseArguments) -> None:
+    dataset = EpisodeDataset(arguments.dataset)
+    episodes = list(dict.fromkeys(arguments.episodes)) or even_sample(dataset.indices)
+    if not episodes:
+        raise ValueError(f"{arguments.dataset} holds no episodes yet: there is nothing to look at")
+    out = arguments.out or arguments.dataset / "browse.html"
+    try:
+        with Bar("browse", "episode") as bar:
+            page = write_page(dataset, episodes, out, arguments.max_mb * 1e6, bar.show)
+    except OSError as error:
+        raise ValueError(f"cannot write {out} ({error.strerror or error}): choose another place with --out") from None
+    print(f"{out}: {len(page.episodes):,} of {len(dataset):,} episodes, {page.bytes / 1e6:,.2f} MB")
+    if page.left_out:
+        left_out = ", ".join(map(str, page.left_out))
+        print(f"left out, beyond --max-mb {arguments.max_mb:g}: episodes {left_out}")
+
+
+class Bar:
+    """Progress on stderr: a bar that a terminal shows once the work has taken half a second."""
+
+    def __init__(self, what: str, unit: str) -> None:
+        self._bar = tqdm(desc=what, unit=unit, disable=None, delay=0.5, leave=False)
+
+    def __enter__(self) -> Bar:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.close()
+
+    def show(self, done: int, total: int) -> None:
+        """Show that `done` of `total` are done."""
+        self._bar.total = total
+        self._bar.update(done - self._bar.n)
 
 
 def _program(verb: str) -> str:

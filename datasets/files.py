@@ -26,6 +26,10 @@ class DatasetError(ValueError):
     """A data set on disk is damaged, incomplete or too new; the message names the shard and the file."""
 
 
+class TooNewError(DatasetError):
+    """A file has a newer format than this version reads: it is whole, and must not be made anew."""
+
+
 def file_checksum(path: Path) -> int:
     """Return the crc32c of a file, read piece by piece."""
     value = 0
@@ -49,7 +53,8 @@ def unseal(path: Path, name: str) -> dict[str, Any]:
         name: what messages call it: "data/toy/shards/000000-000008: manifest.json".
 
     Raises:
-        DatasetError: if the file is missing, differs from what was written by a single bit, or has a newer format.
+        DatasetError: if the file is missing, or differs from what was written by a single bit.
+        TooNewError: if it has a newer format.
     """
     try:
         text = path.read_bytes()
@@ -61,7 +66,7 @@ def unseal(path: Path, name: str) -> dict[str, Any]:
         raise DatasetError(f"{name} is damaged: it is not the JSON that was written") from None
     version = payload.get("format")
     if isinstance(version, int) and version > FORMAT:
-        raise DatasetError(f"{name} has format {version}; this longdream reads up to {FORMAT}: upgrade it")
+        raise TooNewError(f"{name} has format {version}; this longdream reads up to {FORMAT}: upgrade it")
     # Written again it must give the same bytes: that covers white space and the order of keys as well as the values.
     if crc is None or seal(payload).encode() != text:
         raise DatasetError(f"{name} is damaged: it does not match its checksum")

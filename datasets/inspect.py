@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Callable
 
-from .episode import ArraySpec
-from .info import DatasetInfo, step_bytes
+from .info import step_bytes
 from .reader import EpisodeDataset
 from .splits import SPLITS
+from .statistics import count
 
 TO_GO_ON = " (run the same `collect` command again to go on)"
-SAMPLE = 64  # episodes whose actions and rewards are counted
 
 
-def describe(dataset: EpisodeDataset) -> str:
-    """Return a table of a data set's settings, sizes and statistics."""
+def describe(dataset: EpisodeDataset, progress: Callable[[int, int], object] = lambda done, total: None) -> str:
+    """Return a table of a data set's settings, sizes and statistics.
+
+    Args:
+        dataset: what to describe. Its small arrays are read; its frames are not.
+        progress: called with the episodes counted and their total.
+    """
     info = dataset.info
     options = ", ".join(f"{key}={value}" for key, value in info.options.items()) or "none"
     splits = ", ".join(f"{name} {len(dataset.split(name)):,}" for name in SPLITS[:-1])
@@ -25,19 +29,34 @@ def describe(dataset: EpisodeDataset) -> str:
         ("steps", f"{_lengths(dataset)}; context {info.spec.context}, query {info.spec.query}"),
         ("seed", f"{info.seed} (begun with longdream {info.longdream})"),
         ("on disk", _sizes(dataset)),
-        *((f"array {name}", _array(spec) + _drawn(info, name)) for name, spec in info.arrays.items()),
-        *_statistics(dataset),
+        *((f"array {name}", _array(dataset, name)) for name in info.arrays),
+        *(count(dataset, progress).rows() if len(dataset) else []),
     ]  # fmt: skip
     return "\n".join(f"{name:<20} {value}" for name, value in rows)
 
 
-def _array(spec: ArraySpec) -> str:
+def _array(dataset: EpisodeDataset, name: str) -> str:
+    """Say what an array is, and what it takes."""
+    info, spec = dataset.info, dataset.info.arrays[name]
     shape = ", ".join(map(str, (("T",) if spec.per_step else ()) + spec.shape))
-    return f"{spec.dtype} ({shape}){'' if spec.per_step else ' an episode'}"
+    drawn = "" if name in info.stored else f", drawn on reading (renderer {info.options['renderer']})"
+    return f"{spec.dtype} ({shape}){'' if spec.per_step else ' an episode'}{drawn}{_share(dataset, name)}"
 
 
-def _drawn(info: DatasetInfo, name: str) -> str:
-    return "" if name in info.stored else f", drawn on reading (renderer {info.options['renderer']})"
+def _share(dataset: EpisodeDataset, name: str) -> str:
+    """Say what an array takes of the disk."""
+    disk = dataset.disk_bytes(name)
+    if disk == 0:
+        return ""
+    ratio = _raw(dataset, name) / disk
+    size = f"{disk / 1e6:,.1f} MB" if disk >= 1e5 else f"{disk / 1e3:,.1f} kB"
+    return f", {size}" + (f" ({ratio:,.1f} times smaller)" if ratio > 1 else "")
+
+
+def _raw(dataset: EpisodeDataset, name: str) -> int:
+    """Return the bytes that an array decodes to."""
+    spec = dataset.info.arrays[name]
+    return step_bytes(spec) * (int(dataset.lengths.sum()) if spec.per_step else len(dataset))
 
 
 def _lengths(dataset: EpisodeDataset) -> str:
@@ -51,24 +70,5 @@ def _sizes(dataset: EpisodeDataset) -> str:
     disk = dataset.disk_bytes()
     if disk == 0:
         return "nothing yet"
-    raw = sum(step_bytes(spec) * (int(dataset.lengths.sum()) if spec.per_step else len(dataset))
-              for spec in dataset.info.arrays.values())  # fmt: skip
+    raw = sum(_raw(dataset, name) for name in dataset.info.arrays)
     return f"{disk / 1e6:,.1f} MB, {raw / disk:.1f} times smaller than the {raw / 1e6:,.1f} MB it decodes to"
-
-
-def _statistics(dataset: EpisodeDataset) -> list[tuple[str, str]]:
-    """Count actions and rewards over evenly spread episodes."""
-    if len(dataset) == 0:
-        return []
-    count = min(SAMPLE, len(dataset))
-    sample = dataset.indices[np.linspace(0, len(dataset) - 1, count).astype(int)]
-    actions = np.concatenate([dataset.read("action", int(e), start=1) for e in sample])  # (N A); step 0 has no action
-    rewards = [dataset.read("reward", int(e)) for e in sample]
-    total = np.array([reward.sum() for reward in rewards])
-    every = np.concatenate(rewards)
-    return [
-        (f"of {count} episodes:", ""),
-        ("mean of each action", " ".join(f"{mean:.3f}" for mean in actions.mean(0)) if len(actions) else "none"),
-        ("reward", f"{every.min():g} to {every.max():g}, not 0 in {np.mean(every != 0):.2%} of the steps"),
-        ("return", f"mean {total.mean():.3f}, {total.min():g} to {total.max():g}"),
-    ]

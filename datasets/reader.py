@@ -65,9 +65,10 @@ class EpisodeDataset:
         shard = self._shard(episode)
         return int(shard.lengths[episode - shard.range.first])
 
-    def disk_bytes(self) -> int:
-        """Return the size of the shards' files, in bytes."""
-        return sum(record.size for shard in self._shards for record in shard.manifest.files.values())
+    def disk_bytes(self, name: str = "") -> int:
+        """Return the size of the shards' files, or of those of one array, in bytes."""
+        files = (item for shard in self._shards for item in shard.manifest.files.items())
+        return sum(record.size for path, record in files if not name or path.startswith(f"{name}/"))
 
     def read(
         self, name: str, episode: int, start: int = 0, stop: int | None = None, out: np.ndarray | None = None

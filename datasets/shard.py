@@ -106,14 +106,14 @@ class Shard:
     def _decode(self, name: str) -> np.ndarray:
         spec = self.info.stored[name]
         file = f"{name}/{data_file(spec)}"
+        rows = self.steps if spec.per_step else len(self.lengths)
         try:
             raw = Zstd().decode((self.folder / file).read_bytes())
+            return np.frombuffer(raw, np.dtype(spec.dtype).newbyteorder("<")).reshape(rows, *spec.shape)
         except FileNotFoundError:
             raise DatasetError(f"{self.folder}: {file} is missing") from None
-        except RuntimeError as error:
+        except (RuntimeError, ValueError) as error:  # ValueError: it holds more or less than it should
             raise DatasetError(f"{self.folder}: {file} is damaged: {error}") from None
-        rows = self.steps if spec.per_step else len(self.lengths)
-        return np.frombuffer(raw, np.dtype(spec.dtype).newbyteorder("<")).reshape(rows, *spec.shape)
 
 
 def committed(root: Path, info: DatasetInfo) -> list[Place]:
@@ -127,7 +127,8 @@ def committed(root: Path, info: DatasetInfo) -> list[Place]:
         first, stop = place.range
         if first % info.episodes_per_shard or not 0 < stop - first <= info.episodes_per_shard:
             raise DatasetError(
-                f"{place.folder} is no shard of this data set, whose shards hold {info.episodes_per_shard} episodes"
+                f"{place.folder} is no shard of this data set, whose shards hold {info.episodes_per_shard} episodes: "
+                "move it elsewhere"
             )
         if first not in largest or largest[first].range.stop < stop:
             largest[first] = place

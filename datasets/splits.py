@@ -39,6 +39,19 @@ class Splits:
         return cls(period, tuple(range(train + test, period)), tuple(range(train, train + test)))
 
     @classmethod
+    def from_text(cls, ratio: str) -> Splits:
+        """Return the splits of a ratio as a command line has it: "8/1/1".
+
+        Raises:
+            ValueError: if it is no such ratio.
+        """
+        try:
+            train, validation, test = (int(part) for part in ratio.split("/"))
+        except ValueError:
+            raise ValueError(f"--split {ratio}: three whole numbers train/validation/test, as in 8/1/1") from None
+        return cls.from_ratio(train, validation, test)
+
+    @classmethod
     def from_json(cls, payload: dict[str, Any]) -> Splits:
         """Read what `to_json` wrote."""
         return cls(int(payload["period"]), tuple(payload["validation"]), tuple(payload["test"]))

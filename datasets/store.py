@@ -7,6 +7,7 @@ on one folder can only lose time. Nothing in it depends on the clock or on who w
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import errno
 import os
@@ -140,9 +141,10 @@ class _ShardWriter:
         flush(self.folder)
 
     def close(self) -> None:
-        """Let go of the files, whatever happened."""
-        for writer in self.big.values():
-            writer.close()
+        """Let go of the files, whatever happened. On a full disk closing one fails too: the others are closed still."""
+        with contextlib.ExitStack() as files:
+            for writer in self.big.values():
+                files.callback(writer.close)
 
 
 def _write_whole(group: zarr.Group, name: str, values: np.ndarray) -> None:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import google_crc32c
 
-from .files import DatasetError
+from .files import DatasetError, TooNewError
 from .info import DatasetInfo
 from .manifest import Manifest, check_file
 from .shard import Place, Shard, SmallArrays, committed
+
+
+class Checked(NamedTuple):
+    """What checking one shard has found."""
+
+    place: Place
+    problems: list[str]  # a line each, naming the shard and the file; empty: it is as it was written
 
 
 def cores() -> int:
@@ -21,26 +28,29 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def verify(root: Path, progress: Callable[[int, int], object] = lambda done, total: None) -> list[str]:
+def verify(
+    root: Path, progress: Callable[[int, int], object] = lambda done, total: None, workers: int | None = None
+) -> list[str]:
     """Check every shard of a data set thoroughly.
 
     Args:
         root: the data set's folder.
         progress: called with the shards checked and their total.
+        workers: shards checked side by side; None: as many as there are cores.
 
     Returns:
         What is wrong, a line each, naming the shard and the file; the shards still missing come last.
 
     Raises:
         DatasetError: if there is no data set, or its `dataset.json` is damaged.
+        ValueError: if there is to be no worker.
     """
     info = DatasetInfo.read(root)
     places = committed(root, info)
     problems: list[str] = []
-    with ThreadPoolExecutor(cores()) as pool:
-        for done, found in enumerate(pool.map(partial(shard_problems, info=info), places), 1):
-            problems += found
-            progress(done, len(places))
+    for done, checked in enumerate(check_shards(places, info, _or_say_so, workers), 1):
+        problems += checked.problems
+        progress(done, len(places))
     present = {place.range.first: place.range.stop for place in places}
     for wanted in info.shard_ranges():
         if present.get(wanted.first, 0) < wanted.stop:
@@ -48,34 +58,76 @@ def verify(root: Path, progress: Callable[[int, int], object] = lambda done, tot
     return problems
 
 
-def shard_problems(place: Place, info: DatasetInfo) -> list[str]:
-    """Check one shard: first its files, all of them, then what they decode to."""
-    problems = file_problems(place, info)
-    if problems:
-        return problems
+def check_shards(
+    places: list[Place],
+    info: DatasetInfo,
+    check: Callable[[Place, DatasetInfo], list[str]],
+    workers: int | None = None,
+) -> Iterator[Checked]:
+    """Check shards side by side, and yield what was found in their order. Who stops listening stops the checking.
+
+    Threads, because the checksums and zstd let go of the interpreter's lock.
+    """
+    if workers is not None and workers < 1:
+        raise ValueError(f"--workers {workers}: 1 or more")
+    pool = ThreadPoolExecutor(workers or cores())
     try:
-        shard = Shard(place.folder, info, SmallArrays())
-        digests = {name: reader.digest() for name, reader in shard.big.items()}
-        small = [name for name in info.stored if name not in digests]
-        digests |= {name: google_crc32c.value(shard.small(name).tobytes()) for name in small}
+        jobs = [pool.submit(check, place, info) for place in places]
+        for place, job in zip(places, jobs, strict=True):
+            yield Checked(place, job.result())
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def shard_problems(place: Place, info: DatasetInfo) -> list[str]:
+    """Check one shard: first its files, all of them, then what they decode to.
+
+    Returns:
+        A line for each thing that is wrong, naming the shard and the file.
+
+    Raises:
+        TooNewError: if a newer version wrote it.
+        OSError: if a file that is there cannot be read.
+    """
+    try:
+        return _file_problems(place) or _value_problems(place, info)
+    except TooNewError:
+        raise
     except DatasetError as error:
         return [str(error)]
+
+
+def _or_say_so(place: Place, info: DatasetInfo) -> list[str]:
+    """Check one shard; what keeps it from being read is one more problem, and the other shards are checked still."""
+    try:
+        return shard_problems(place, info)
+    except TooNewError as error:
+        return [str(error)]
+    except OSError as error:
+        return [f"{error.filename or place.folder} cannot be read: {error.strerror or error}"]
+
+
+def _file_problems(place: Place) -> list[str]:
+    """Compare every file with its record."""
+    problems = []
+    for name, record in Manifest.read(place.folder).files.items():
+        try:
+            check_file(place.folder, name, record, thorough=True)
+        except DatasetError as error:
+            problems.append(str(error))
+        except FileNotFoundError:  # another collector is just removing the shard
+            problems.append(f"{place.folder}: {name} is missing")
+        except OSError as error:  # reading does not say which file it was
+            raise OSError(error.errno, error.strerror, f"{place.folder}: {name}") from None
+    return problems
+
+
+def _value_problems(place: Place, info: DatasetInfo) -> list[str]:
+    """Compare what every array decodes to with its digest, chunk by chunk."""
+    shard = Shard(place.folder, info, SmallArrays())
+    digests = {name: reader.digest() for name, reader in shard.big.items()}
+    small = [name for name in info.stored if name not in digests]
+    digests |= {name: google_crc32c.value(shard.small(name).tobytes()) for name in small}
     written = shard.manifest.digests
     wrong = [name for name, digest in digests.items() if digest != written.get(name)]
     return [f"{place.folder}: {name} decodes to other values than were written" for name in wrong]
-
-
-def file_problems(place: Place, info: DatasetInfo) -> list[str]:
-    """Compare every file of a shard with its record, without decoding; return a line for each that is wrong."""
-    problems = []
-    try:
-        for name, record in Manifest.read(place.folder).files.items():
-            try:
-                check_file(place.folder, name, record, thorough=True)
-            except DatasetError as error:
-                problems.append(str(error))
-        if not problems:
-            Shard(place.folder, info, SmallArrays())
-    except DatasetError as error:
-        return [str(error)]
-    return problems

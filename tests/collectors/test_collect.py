@@ -225,7 +225,7 @@ def test_disk_full_is_one_line_and_a_rerun_completes(tmp_path, whole, fails, mon
         (["--seed", "1"], "seed is 0, not 1"),
         (["--split", "6/2/2"], "split is 8/1/1, not 3/1/1"),
         (["--per-shard", "8"], "episodes_per_shard is 4, not 8"),
-        (["--n", "5"], "holds episodes up to 10 already: --n 5"),
+        (["--n", "5"], "holds 10 episodes already: 5 would add none"),
     ],
 )
 def test_other_settings_on_the_same_folder_are_refused(tmp_path, whole, fails, more, message):

@@ -6,6 +6,7 @@ import shutil
 import google_crc32c
 import numpy as np
 import pytest
+from numcodecs.zstd import Zstd
 
 from longdream.datasets.chunked import ABSENT
 from longdream.datasets.files import FORMAT, DatasetError, seal, unseal
@@ -79,11 +80,42 @@ def test_no_bit_flip_is_silent(toy, pristine):
     assert verify(toy) == []
 
 
+def test_every_bit_of_a_chunks_header_matters_or_is_harmless(toy):
+    """zstd's frame header says how much it holds, and whether it carries a checksum: no lie of it gets through."""
+    dataset, path = EpisodeDataset(toy), toy / "shards" / SHARD / IMAGE
+    before, harmless = path.read_bytes(), []
+    for bit in range(8 * 14):
+        after = bytearray(before)
+        after[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(after)
+        try:
+            np.testing.assert_array_equal(dataset.read("image", 4), toy_episode(4).image)
+            harmless.append(bit)
+        except DatasetError as error:
+            assert f"{SHARD}: {IMAGE} is damaged in chunk 0" in str(error)  # noqa: PT017 (it may also not raise)
+    assert harmless == [8 * 4 + 4]  # the format's unused bit
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_description_that_is_not_whole_raises_at_open(toy, fault):
+    FAULTS[fault](toy / "dataset.json")
+    with pytest.raises(DatasetError, match=r"dataset\.json"):
+        EpisodeDataset(toy)
+
+
 def rewrite_manifest(shard, **changes):
     """Let the manifest agree with the shard's files as they are now."""
     plain = unseal(shard / "manifest.json", "")
     (shard / "manifest.json").unlink()
     (shard / "manifest.json").write_text(seal({**plain, "files": record_files(shard), **changes}))
+
+
+def test_a_small_array_of_another_length_raises(toy):
+    shard = toy / "shards" / SHARD
+    (shard / "reward/c/0").write_bytes(Zstd(checksum=True).encode(np.zeros(7, np.float32)))
+    rewrite_manifest(shard)  # even if everything else agrees
+    with pytest.raises(DatasetError, match=f"{SHARD}: reward/c/0 is damaged"):
+        EpisodeDataset(toy).read("reward", 5)
 
 
 def test_an_absent_chunk_raises_instead_of_reading_as_zeros(toy):

@@ -2,7 +2,9 @@
 
 import dataclasses
 import errno
+import gc
 import os
+import resource
 import socket
 import time
 import warnings
@@ -19,7 +21,7 @@ from longdream.datasets.files import remove_stale, scratch
 from longdream.datasets.info import ShardRange, episodes_per_shard
 from longdream.datasets.reader import EpisodeDataset
 from longdream.datasets.splits import Splits
-from longdream.tests.datasets.dataset_toys import CHUNK, contents, toy_episode, toy_info, toy_length, write_toy
+from longdream.tests.datasets.dataset_toys import ARRAYS, CHUNK, contents, toy_episode, toy_info, toy_length, write_toy
 
 
 def assert_equal(found: Episode, wanted: Episode) -> None:
@@ -135,6 +137,23 @@ def test_disk_full_leaves_nothing_and_a_second_try_completes(tmp_path, monkeypat
     write_toy(tmp_path / "other", 1)
     assert store.write_shard(tmp_path / "toy", toy_info(1), ShardRange(0, 1), [toy_episode(0)])
     assert contents(tmp_path / "toy/shards") == contents(tmp_path / "other/shards")
+
+
+def test_a_disk_that_fills_up_in_the_middle_of_a_file(tmp_path):
+    """The system itself cuts a write short, with both big arrays open: no file, no half shard, no open file is left."""
+    info = toy_info(1, arrays=ARRAYS | {"depth": ArraySpec("float32", (20, 20))})
+    episode = toy_episode(0, 400)
+    episode = dataclasses.replace(episode, extras=episode.extras | {"depth": np.ones((400, 20, 20), np.float32)})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            store.write_shard(tmp_path / "toy", info, ShardRange(0, 1), [episode])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    gc.collect()  # a file left open would be noticed here
+    assert contents(tmp_path) == {}
+    assert store.write_shard(tmp_path / "toy", info, ShardRange(0, 1), [episode])
 
 
 def test_the_slower_of_two_writers_leaves_the_faster_ones_shard(tmp_path):
