@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,7 +39,7 @@ def one_hot(rng: np.random.Generator, steps: int, actions: int = 6) -> np.ndarra
     return action
 
 
-def maze_arrays(index: int, steps: int = 31) -> dict[str, np.ndarray]:
+def maze_arrays(index: int, steps: int = 31) -> dict[str, Any]:
     """Return a file of the official kind: an agent somewhere in a maze that is not its own transpose."""
     rng = np.random.default_rng(index)
     layout = np.zeros((CELLS, CELLS), np.uint8)
@@ -68,7 +69,7 @@ def maze_arrays(index: int, steps: int = 31) -> dict[str, np.ndarray]:
     }
 
 
-def replay_arrays(index: int) -> dict[str, np.ndarray]:
+def replay_arrays(index: int) -> dict[str, Any]:
     """Return a file of a Dreamer's replay: lengths vary, actions are continuous."""
     rng = np.random.default_rng(index)
     steps = 12 + index
@@ -85,7 +86,7 @@ def replay_arrays(index: int) -> dict[str, np.ndarray]:
     }
 
 
-def write_mazes(folder: Path, count: int, **changes: np.ndarray) -> Path:
+def write_mazes(folder: Path, count: int, **changes: Any) -> Path:
     """Write an official folder; `changes` are of its last file."""
     folder.mkdir()
     for index in range(count):
@@ -94,7 +95,7 @@ def write_mazes(folder: Path, count: int, **changes: np.ndarray) -> Path:
     return folder
 
 
-def write_replay(folder: Path, count: int, **changes: np.ndarray) -> Path:
+def write_replay(folder: Path, count: int, **changes: Any) -> Path:
     """Write a replay folder; `changes` are of its last file."""
     folder.mkdir()
     for index in range(count):
