@@ -280,6 +280,8 @@ def test_two_processes_keep_the_same_weights(toy_data, tmp_path):
         "sums = gather_object([[p.double().sum().item() for p in trainer.unwrapped.parameters()]])\n"
         "draws = gather_object([torch.rand(1).item()])\n"
         "trainer.accelerator.print(len(sums), 'equal' if sums[0] == sums[1] else 'apart', draws[0] != draws[1])\n"
+        "trainer.accelerator.wait_for_everyone()\n"
+        "del trainer\n"  # as `main` does: a model that outlives its process group may abort the interpreter's end
         "torch.distributed.destroy_process_group()\n"
     )
     output = finish(launch(toy_data, tmp_path / "run", "--steps=4", processes=2, script=script))
