@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import KW_ONLY, dataclass
 from functools import lru_cache
 from itertools import count
 from typing import NamedTuple
@@ -35,40 +36,33 @@ def row_length(row: Row) -> int:
     return sum(segment.stop - segment.start for segment in row)
 
 
+@dataclass(eq=False)
 class Sampler(ABC):
     """An endless sequence of batches. There is no state to save: a run that goes on at step k asks for batch k.
-
-    Args:
-        episodes: (E) their indices.
-        lengths: (E) their numbers of steps.
-        batch_size: B, the global batch, summed over the ranks; each rank takes a contiguous share of its rows.
-        seed: of the permutations.
-        rank: of this process.
-        world_size: number of processes.
 
     Raises:
         ValueError: if there are no episodes, or the batch cannot be shared equally.
     """
 
-    def __init__(
-        self,
-        episodes: Sequence[int] | np.ndarray,
-        lengths: Sequence[int] | np.ndarray,
-        batch_size: int,
-        seed: int,
-        rank: int = 0,
-        world_size: int = 1,
-    ) -> None:
-        if len(episodes) == 0:
+    episodes: np.ndarray  # (E) their indices
+    lengths: np.ndarray  # (E) their numbers of steps
+    batch_size: int  # B, the global batch, summed over the ranks; each rank takes a contiguous share of its rows
+    seed: int  # of the permutations
+    rank: int = 0  # of this process
+    world_size: int = 1  # number of processes
+
+    def __post_init__(self) -> None:
+        if len(self.episodes) == 0:
             raise ValueError("there are no episodes to sample from: this split is empty")
-        if batch_size < 1 or batch_size % world_size:
-            raise ValueError(f"batch_size {batch_size} cannot be shared by {world_size} processes: make it a multiple")
-        if not 0 <= rank < world_size:
-            raise ValueError(f"rank {rank} is not one of {world_size} processes")
-        self.episodes, self.lengths = np.array(episodes, np.int64), np.array(lengths, np.int64)
-        self.batch_size, self.seed = batch_size, seed
-        share = batch_size // world_size
-        self.rows = range(rank * share, (rank + 1) * share)  # of the global batch, those of this rank
+        if self.batch_size < 1 or self.batch_size % self.world_size:
+            raise ValueError(
+                f"batch_size {self.batch_size} cannot be shared by {self.world_size} processes: make it a multiple"
+            )
+        if not 0 <= self.rank < self.world_size:
+            raise ValueError(f"rank {self.rank} is not one of {self.world_size} processes")
+        self.episodes, self.lengths = np.array(self.episodes, np.int64), np.array(self.lengths, np.int64)
+        share = self.batch_size // self.world_size
+        self.rows = range(self.rank * share, (self.rank + 1) * share)  # of the global batch, those of this rank
         self._epoch = lru_cache(maxsize=2)(self._permutation)
 
     @abstractmethod
@@ -81,6 +75,7 @@ class Sampler(ABC):
         return generator.permutation(len(self.episodes))
 
 
+@dataclass(eq=False)
 class WholeTrajectories(Sampler):
     """Whole episodes in random order. A batch may span two epochs, and none is ever short.
 
@@ -88,21 +83,13 @@ class WholeTrajectories(Sampler):
         ValueError: as `Sampler`, or if the episodes have more than one length.
     """
 
-    def __init__(
-        self,
-        episodes: Sequence[int] | np.ndarray,
-        lengths: Sequence[int] | np.ndarray,
-        batch_size: int,
-        seed: int,
-        rank: int = 0,
-        world_size: int = 1,
-    ) -> None:
-        super().__init__(episodes, lengths, batch_size, seed, rank, world_size)
+    def __post_init__(self) -> None:
+        super().__post_init__()
         other = np.flatnonzero(self.lengths != self.lengths[0])
         if len(other):
             raise ValueError(
-                f"whole trajectories must have one length: episode {episodes[0]} has {lengths[0]} steps, episode "
-                f"{episodes[other[0]]} has {lengths[other[0]]}; windows (--window) take any"
+                f"whole trajectories must have one length: episode {self.episodes[0]} has {self.lengths[0]} steps, "
+                f"episode {self.episodes[other[0]]} has {self.lengths[other[0]]}; windows (--window) take any"
             )
 
     def batch(self, step: int) -> list[Row]:
@@ -115,34 +102,26 @@ class WholeTrajectories(Sampler):
         return (Segment(int(self.episodes[place]), 0, int(self.lengths[place])),)
 
 
+@dataclass(eq=False)
 class Streams(Sampler):
     """Endless streams for truncated backpropagation through time: a row goes on where its last window stopped.
 
     Row r is the exact concatenation of the episodes at places r, r + B, r + 2B, ... of the epochs' permutations; its
     window number `step` is steps `step` W to (`step` + 1) W of that, and may span several episodes, of any lengths.
 
-    Args:
-        window: W, in steps; the others as for `Sampler`.
-
     Raises:
         ValueError: as `Sampler`, or if the window has no step.
     """
 
-    def __init__(
-        self,
-        episodes: Sequence[int] | np.ndarray,
-        lengths: Sequence[int] | np.ndarray,
-        batch_size: int,
-        window: int,
-        seed: int,
-        rank: int = 0,
-        world_size: int = 1,
-    ) -> None:
-        super().__init__(episodes, lengths, batch_size, seed, rank, world_size)
-        if window < 1:
-            raise ValueError(f"a window must have 1 step or more, not {window}")
-        self.window = window
-        self._begins = [np.zeros(batch_size, np.int64)]  # (B) where each epoch begins in every stream, as far as asked
+    _: KW_ONLY
+    window: int  # W, in steps
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.window < 1:
+            raise ValueError(f"a window must have 1 step or more, not {self.window}")
+        # (B) where each epoch begins in every stream, as far as asked
+        self._begins = [np.zeros(self.batch_size, np.int64)]
         self._ends = lru_cache(maxsize=2 * len(self.rows))(self._cumulate)
 
     def batch(self, step: int) -> list[Row]:

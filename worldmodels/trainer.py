@@ -17,6 +17,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from accelerate.utils import gather_object
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflatten
@@ -130,10 +131,10 @@ class Trainer:
     def _sampler(self) -> Sampler:
         """Return what says which steps of which training episodes this process trains on."""
         config = self.config
-        lengths = [self.dataset.length(int(episode)) for episode in self.train]
+        lengths = np.array([self.dataset.length(int(episode)) for episode in self.train])
         shared = config.seed, self.accelerator.process_index, self.accelerator.num_processes
         if config.window:
-            return Streams(self.train, lengths, config.batch_size, config.window, *shared)
+            return Streams(self.train, lengths, config.batch_size, *shared, window=config.window)
         return WholeTrajectories(self.train, lengths, config.batch_size, *shared)
 
     def _update(self, batch: Batch) -> tuple[Loss, torch.Tensor]:

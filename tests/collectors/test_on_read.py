@@ -92,7 +92,7 @@ def test_batches_and_the_loader(stored, drawn):
     assert torch.equal(read_batch(stored, row, draw_on=torch.device("cpu")).obs, read_batch(stored, row).obs)
     for sampler, device in (
         (WholeTrajectories(drawn.indices, drawn.lengths, 2, seed=0), None),
-        (Streams(drawn.indices, drawn.lengths, 2, 150, seed=0), torch.device("cpu")),
+        (Streams(drawn.indices, drawn.lengths, 2, seed=0, window=150), torch.device("cpu")),
     ):
         with Loader(drawn, sampler, threads=2, draw_on=device) as loader:
             for step, batch in enumerate(itertools.islice(loader, 4)):

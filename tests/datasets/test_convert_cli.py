@@ -1,6 +1,6 @@
 """`longdream convert` as a user meets it."""
 
-import sys
+from functools import partial
 
 import h5py
 import numpy as np
@@ -13,19 +13,9 @@ from longdream.tests.datasets.dataset_toys import contents, write_toy
 
 
 @pytest.fixture
-def convert(monkeypatch, capsys):
+def convert(call):
     """Run the command; return its exit code and what it printed."""
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["longdream convert", *map(str, words)])
-        try:
-            main()
-            code = 0
-        except SystemExit as stop:
-            code = stop.code
-        return code, *capsys.readouterr()
-
-    return run
+    return partial(call, main)
 
 
 def test_what_a_source_is_is_seen(tmp_path, convert):

@@ -1,28 +1,9 @@
 """`longdream inspect` and `longdream verify` as a user meets them."""
 
-import sys
-
 import matplotlib.image
-import pytest
 
 from longdream.datasets.cli import inspect_main, verify_main
 from longdream.tests.datasets.dataset_toys import write_toy
-
-
-@pytest.fixture
-def call(monkeypatch, capsys):
-    """Run a command; return its exit code and what it printed."""
-
-    def run(main, *words):
-        monkeypatch.setattr(sys, "argv", ["longdream", *map(str, words)])
-        try:
-            main()
-            code = 0
-        except SystemExit as stop:
-            code = stop.code
-        return code, *capsys.readouterr()
-
-    return run
 
 
 def test_inspect_says_what_is_there_and_draws_it(tmp_path, call):

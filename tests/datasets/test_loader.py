@@ -63,7 +63,7 @@ def test_a_row_is_its_segments_one_after_another(dataset):
 def test_streams_of_unequal_episodes_join_without_a_gap(tmp_path):
     write_toy(tmp_path, 6)
     dataset = EpisodeDataset(tmp_path)
-    with Loader(dataset, Streams(dataset.indices, dataset.lengths, 1, 9, seed=0)) as loader:
+    with Loader(dataset, Streams(dataset.indices, dataset.lengths, 1, seed=0, window=9)) as loader:
         batches = list(itertools.islice(loader, 16))
     rewards = np.concatenate([batch.reward[0].numpy() for batch in batches])
     starts = np.flatnonzero(np.concatenate([batch.first[0].numpy() for batch in batches]))

@@ -17,7 +17,7 @@ def trajectories(batch_size, seed=0, *ranks, episodes=EPISODES):
 
 
 def streams(batch_size, window=10, seed=0, *ranks, lengths=UNEQUAL):
-    return Streams(EPISODES, lengths, batch_size, window, seed, *ranks)
+    return Streams(EPISODES, lengths, batch_size, seed, *ranks, window=window)
 
 
 KINDS = pytest.mark.parametrize("kind", [trajectories, lambda b, s, *ranks: streams(b, 10, s, *ranks)])
@@ -87,25 +87,25 @@ def test_a_stream_is_the_exact_concatenation_of_its_episodes(batch_size, window)
 
 
 def test_a_run_of_a_million_steps_goes_on_at_once():
-    sampler = Streams(np.arange(8000), np.full(8000, 250), 8, 100, seed=0)
+    sampler = Streams(np.arange(8000), np.full(8000, 250), 8, seed=0, window=100)
     rows = sampler.batch(1_000_001)  # 100,000,100 steps into each stream: 400,000 episodes and 100 steps
     assert [(segment.start, segment.stop) for row in rows for segment in row] == [(100, 200)] * 8
     assert len(sampler._begins) < 500  # what is kept grows with the epochs, not with the episodes
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "window", "message"),
     [
-        ((EPISODES, UNEQUAL, 5, 9, 0, 0, 2), "batch_size 5 cannot be shared by 2"),
-        ((EPISODES, UNEQUAL, 0, 9, 0), "batch_size 0"),
-        ((EPISODES[:0], UNEQUAL[:0], 4, 9, 0), "no episodes"),
-        ((EPISODES, UNEQUAL, 4, 9, 0, 2, 2), "rank 2"),
-        ((EPISODES, UNEQUAL, 4, 0, 0), "a window must have 1 step"),
+        ((EPISODES, UNEQUAL, 5, 0, 0, 2), 9, "batch_size 5 cannot be shared by 2"),
+        ((EPISODES, UNEQUAL, 0, 0), 9, "batch_size 0"),
+        ((EPISODES[:0], UNEQUAL[:0], 4, 0), 9, "no episodes"),
+        ((EPISODES, UNEQUAL, 4, 0, 2, 2), 9, "rank 2"),
+        ((EPISODES, UNEQUAL, 4, 0), 0, "a window must have 1 step"),
     ],
 )
-def test_wrong_arguments(arguments, message):
+def test_wrong_arguments(arguments, window, message):
     with pytest.raises(ValueError, match=message):
-        Streams(*arguments)
+        Streams(*arguments, window=window)
 
 
 def test_whole_trajectories_have_one_length():
