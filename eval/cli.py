@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from accelerate import PartialState
 from ..datasets.reader import EpisodeDataset
 from ..provenance import provenance
 from ..worldmodels.checkpoint import load_model
+from ..worldmodels.leave import leave
 from .evaluation import Evaluation, evaluate
 from .losses import run_folder
 from .output import write
@@ -51,21 +52,20 @@ class EvaluateConfig:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; a user's mistake is one line on stderr and exit code 2."""
     config = tyro.cli(EvaluateConfig, prog="evaluate", args=arguments)
+    status = 0
     try:
         run(config)
     except torch.OutOfMemoryError:
-        fail(f"the GPU's memory is too small for --batch-size {config.batch_size}; give a smaller one")
+        status = fail(f"the GPU's memory is too small for --batch-size {config.batch_size}; give a smaller one")
     except (ValueError, OSError) as error:
-        fail(str(error))
-    finally:
-        if torch.distributed.is_initialized():
-            torch.distributed.destroy_process_group()
+        status = fail(str(error))
+    leave(status)
 
 
-def fail(message: str) -> NoReturn:
-    """Say what is wrong in one line and exit with status 2."""
+def fail(message: str) -> int:
+    """Say what is wrong in one line; return the exit status."""
     print(f"evaluate: {' '.join(message.split())}", file=sys.stderr)
-    sys.exit(2)
+    return 2
 
 
 def run(config: EvaluateConfig) -> Evaluation:

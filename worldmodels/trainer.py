@@ -34,6 +34,7 @@ from .config import to_dict
 from .device import generator_state, make_accelerator, peak_memory, restore_generator, spawned_seed
 from .families import build
 from .interrupt import StopRequest
+from .leave import leave
 from .optim import build_optimizer, lr_factor, set_lr
 from .run_folder import check_disk, check_out, lock, record_run
 from .run_log import RunLog
@@ -329,10 +330,7 @@ def main() -> None:
         status = fail("the GPU's memory is too small: lower --batch-size, or use more processes")
     except (ValueError, OSError) as error:
         status = fail(str(error))
-    finally:
-        if torch.distributed.is_initialized():
-            torch.distributed.destroy_process_group()
-    sys.exit(status)
+    leave(status)
 
 
 def fail(message: str) -> int:

@@ -56,13 +56,17 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     return str(write_run(root / "run")), str(write_data(root / "data"))
 
 
-def evaluate(paths: tuple[str, str], *more: str) -> None:
+def evaluate(paths: tuple[str, str], *more: str) -> int:
+    """Run the command; return its exit status."""
     run, data = paths
-    main(["--checkpoint", run, "--data", data, "--device", "cpu", *more])
+    with pytest.raises(SystemExit) as ended:
+        main(["--checkpoint", run, "--data", data, "--device", "cpu", *more])
+    assert isinstance(ended.value.code, int)
+    return ended.value.code
 
 
 def test_evaluate_writes_everything_and_prints_the_table(paths: tuple[str, str], capsys: pytest.CaptureFixture) -> None:
-    evaluate(paths)
+    assert evaluate(paths) == 0
     out = Path(paths[0]) / "evaluation-test"
     names = {"report.html", "results.json", "curves.csv", "frames.png", "curves.png", "losses.png"}
     assert {path.name for path in out.iterdir()} == names
@@ -86,7 +90,7 @@ def test_evaluate_writes_everything_and_prints_the_table(paths: tuple[str, str],
 
 
 def test_floors_of_a_real_data_set_are_those_of_its_episodes(paths: tuple[str, str], tmp_path: Path) -> None:
-    evaluate(paths, "--out", str(tmp_path / "out"))
+    assert evaluate(paths, "--out", str(tmp_path / "out")) == 0
     with (tmp_path / "out" / "curves.csv").open() as file:
         rows = list(csv.DictReader(file))
     images = np.stack([make_episode(index, image=(8, 8, 3)).image for index in (8, 18)]) / 255
@@ -97,14 +101,14 @@ def test_floors_of_a_real_data_set_are_those_of_its_episodes(paths: tuple[str, s
 def test_batch_size_leaves_the_figures_of_a_real_model_alone(paths: tuple[str, str], tmp_path: Path) -> None:
     found = []
     for size in ("1", "2"):
-        evaluate(paths, "--out", str(tmp_path / size), "--batch-size", size)
+        assert evaluate(paths, "--out", str(tmp_path / size), "--batch-size", size) == 0
         found.append(json.loads((tmp_path / size / "results.json").read_text())["errors"])
     for name in ("generation", "reconstruction"):
         assert found[0][name]["per_episode"] == pytest.approx(found[1][name]["per_episode"], rel=1e-5)
 
 
 def test_episodes_and_split_choose(paths: tuple[str, str], tmp_path: Path) -> None:
-    evaluate(paths, "--out", str(tmp_path), "--split", "validation", "--episodes", "1")
+    assert evaluate(paths, "--out", str(tmp_path), "--split", "validation", "--episodes", "1") == 0
     assert json.loads((tmp_path / "results.json").read_text())["episodes"] == [9]
 
 
@@ -124,9 +128,7 @@ def test_episodes_and_split_choose(paths: tuple[str, str], tmp_path: Path) -> No
 def test_a_users_mistake_is_one_line(
     paths: tuple[str, str], options: list[str], words: str, capsys: pytest.CaptureFixture, tmp_path: Path
 ) -> None:
-    with pytest.raises(SystemExit) as exit_:
-        evaluate(paths, "--out", str(tmp_path), *options)
-    assert exit_.value.code == 2
+    assert evaluate(paths, "--out", str(tmp_path), *options) == 2
     error = capsys.readouterr().err
     assert error.startswith("evaluate: ")
     assert words in error

@@ -23,6 +23,7 @@ from accelerate import PartialState
 from longdream.eval.evaluation import evaluate
 from longdream.tests.eval.eval_stubs import MemorySource, Noisy
 from longdream.tests.eval.test_two_processes import figures
+from longdream.worldmodels.leave import leave
 
 state = PartialState(cpu=True)
 found = {"world": state.num_processes}
@@ -31,7 +32,7 @@ for episodes in (7, 2):  # 7: uneven shares, the last batch small; 2: nothing le
     found[str(episodes)] = figures(evaluate(Noisy(), source, source.indices, batch_size=2))
 with open(f"{sys.argv[1]}/rank{state.process_index}.json", "w") as file:
     json.dump(found, file)
-torch.distributed.destroy_process_group()
+leave(0)
 """
 
 
