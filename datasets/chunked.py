@@ -8,15 +8,13 @@ Source: zarr v3, "Sharding codec" (index at the end: an (offset, size) pair of u
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import google_crc32c
 import numpy as np
 from numcodecs.zstd import Zstd
 
 from .episode import ArraySpec
 from .files import DatasetError
+from .folder import Folder
 
 ABSENT = 2**64 - 1  # zarr's mark of a chunk that was not written
 
@@ -33,10 +31,10 @@ class ChunkedReader:
         DatasetError: at once, if the index is damaged or a chunk is absent, which zarr would read as zeros.
     """
 
-    def __init__(self, shard: Path, name: str, spec: ArraySpec, chunk: int, steps: int) -> None:
-        self.shard, self.name, self.spec, self.chunk, self.steps = shard, name, spec, chunk, steps
-        self.where = f"{shard}: {name}/{data_file(spec)}"  # for messages
-        self.path = os.path.join(shard, name, data_file(spec))
+    def __init__(self, shard: Folder, name: str, spec: ArraySpec, chunk: int, steps: int) -> None:
+        self.shard, self.spec, self.chunk, self.steps = shard, spec, chunk, steps
+        self.file = f"{name}/{data_file(spec)}"
+        self.where = f"{shard}: {self.file}"  # for messages
         self.index = self._read_index(steps // chunk)  # (chunks 2) offset and size in bytes
 
     def read(self, start: int, stop: int, out: np.ndarray) -> None:
@@ -73,19 +71,15 @@ class ChunkedReader:
 
     def _bytes(self, offset: int, size: int) -> bytes:
         try:
-            descriptor = os.open(self.path, os.O_RDONLY)
+            data = self.shard.read_range(self.file, offset, size)
         except FileNotFoundError:
             raise DatasetError(f"{self.where} is missing") from None
-        try:
-            data = os.pread(descriptor, size, offset)
-        finally:
-            os.close(descriptor)
         if len(data) != size:
             raise DatasetError(f"{self.where} ends too early: {len(data)} of {size} bytes at {offset}")
         return data
 
     def _read_index(self, chunks: int) -> np.ndarray:
-        size = os.stat(self.path).st_size
+        size = self.shard.size(self.file)
         raw = self._bytes(size - 16 * chunks - 4, 16 * chunks + 4)
         if google_crc32c.value(raw[:-4]) != int.from_bytes(raw[-4:], "little"):
             raise DatasetError(f"{self.where} is damaged: its index does not match its checksum")

@@ -16,9 +16,10 @@ from typing import Any
 import google_crc32c
 import psutil
 
+from .folder import Folder
+
 FORMAT = 1  # of the data set's files; a newer one is refused
 STALE_SECONDS = 86400.0  # a scratch of another machine, or of a recycled process id, is left alone for a day
-PIECE = 1 << 20  # bytes read at a time
 _SCRATCH = re.compile(r".+\.(?P<host>[0-9a-f]{8})\.(?P<pid>\d+)\.[0-9a-f]{8}")
 
 
@@ -30,26 +31,18 @@ class TooNewError(DatasetError):
     """A file has a newer format than this version reads: it is whole, and must not be made anew."""
 
 
-def file_checksum(path: Path) -> int:
-    """Return the crc32c of a file, read piece by piece."""
-    value = 0
-    with path.open("rb") as file:
-        while piece := file.read(PIECE):
-            value = google_crc32c.extend(value, piece)
-    return value
-
-
 def seal(payload: dict[str, Any]) -> str:
     """Return `payload` as JSON text that carries its own crc32c. Equal payloads give equal text."""
     body = json.dumps(payload, sort_keys=True).encode()
     return json.dumps({**payload, "crc32c": google_crc32c.value(body)}, sort_keys=True, indent=1) + "\n"
 
 
-def unseal(path: Path, name: str) -> dict[str, Any]:
+def unseal(folder: Folder, file: str, name: str) -> dict[str, Any]:
     """Read what `seal` wrote.
 
     Args:
-        path: of the file.
+        folder: where the file is.
+        file: its path there.
         name: what messages call it: "data/toy/shards/000000-000008: manifest.json".
 
     Raises:
@@ -57,7 +50,7 @@ def unseal(path: Path, name: str) -> dict[str, Any]:
         TooNewError: if it has a newer format.
     """
     try:
-        text = path.read_bytes()
+        text = folder.read(file)
         payload = json.loads(text)
         crc = payload.pop("crc32c", None)
     except FileNotFoundError:

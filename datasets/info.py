@@ -7,7 +7,6 @@ import json
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import google_crc32c
@@ -16,8 +15,10 @@ import numpy as np
 from .. import __version__
 from .episode import ArraySpec, EpisodeSpec
 from .files import FORMAT, DatasetError, unseal
+from .folder import Where, open_folder
 from .splits import Splits
 
+INFO = "dataset.json"  # the file's name
 STORED, ON_READ = "stored", "on-read"  # where frames come from
 CHUNK = 50  # time steps compressed together
 SHARD_BYTES = 200e6  # raw bytes of the episodes of one shard
@@ -64,18 +65,19 @@ class DatasetInfo:
         return json.loads(json.dumps({"format": FORMAT, **plain}))  # tuples become lists
 
     @classmethod
-    def read(cls, root: Path) -> DatasetInfo:
-        """Read the `dataset.json` of the data set at `root`.
+    def read(cls, where: Where) -> DatasetInfo:
+        """Read the `dataset.json` of the data set at a place.
 
         Raises:
             DatasetError: if there is none, or it is damaged or too new.
         """
-        if not root.is_dir():
+        root = open_folder(where)
+        if not root.exists():
             raise DatasetError(f"{root} is no folder: there is no data set (`collect --out {root}` makes one)")
-        if not (root / "dataset.json").exists():
-            raise DatasetError(f"{root} holds no dataset.json: it is no data set, or collecting never began")
+        if INFO not in root.files():
+            raise DatasetError(f"{root} holds no {INFO}: it is no data set, or collecting never began")
         try:
-            payload = unseal(root / "dataset.json", f"{root / 'dataset.json'}")
+            payload = unseal(root, INFO, str(root / INFO))
         except DatasetError as error:
             advice = "remove it and run the same `collect` command again, the episodes are kept"
             raise DatasetError(f"{error}; {advice}" if "damaged" in str(error) else str(error)) from None

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .files import FORMAT, DatasetError, file_checksum, flush, seal, unseal
+from .files import FORMAT, DatasetError, flush, seal, unseal
+from .folder import Folder, LocalFolder
 from .info import ShardRange
 
 MANIFEST = "manifest.json"
@@ -38,13 +38,13 @@ class Manifest:
         flush(folder / MANIFEST)
 
     @classmethod
-    def read(cls, folder: Path) -> Manifest:
+    def read(cls, folder: Folder) -> Manifest:
         """Read the manifest of the shard at `folder`.
 
         Raises:
             DatasetError: if it is missing, damaged or too new.
         """
-        plain = unseal(folder / MANIFEST, f"{folder}: {MANIFEST}")
+        plain = unseal(folder, MANIFEST, f"{folder}: {MANIFEST}")
         files = {name: FileRecord(*record) for name, record in plain["files"].items()}
         manifest = cls(
             ShardRange(*plain["range"]), plain["fingerprint"], plain["lengths"], plain["digests"], files
@@ -56,24 +56,22 @@ class Manifest:
 
 def record_files(folder: Path) -> dict[str, FileRecord]:
     """Return the record of every file below `folder`, by its path there."""
-    records = {}
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        records[path.relative_to(folder).as_posix()] = FileRecord(path.stat().st_size, file_checksum(path))
-    return records
+    files, local = (path for path in folder.rglob("*") if path.is_file()), LocalFolder(folder)
+    names = sorted(path.relative_to(folder).as_posix() for path in files)
+    return {name: FileRecord(local.size(name), local.checksum(name)) for name in names}
 
 
-def check_file(folder: Path, name: str, record: FileRecord, thorough: bool) -> None:
+def check_file(folder: Folder, name: str, record: FileRecord, thorough: bool) -> None:
     """Compare a file with its record: its size, and its checksum if it is small or the check `thorough`.
 
     Raises:
         DatasetError: naming the shard and the file.
     """
-    path = os.path.join(folder, name)  # this runs for every file of a data set at open: no slow Path
     try:
-        size = os.stat(path).st_size
-    except (FileNotFoundError, NotADirectoryError):
+        size = folder.size(name)
+    except FileNotFoundError:
         raise DatasetError(f"{folder}: {name} is missing") from None
     if size != record.size:
         raise DatasetError(f"{folder}: {name} has {size} bytes, {record.size} were written")
-    if (thorough or size <= CHECKED_AT_OPEN) and file_checksum(Path(path)) != record.crc32c:
+    if (thorough or size <= CHECKED_AT_OPEN) and folder.checksum(name) != record.crc32c:
         raise DatasetError(f"{folder}: {name} is damaged: it does not match its checksum")

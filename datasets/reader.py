@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from .episode import ArraySpec, Episode, core_arrays
 from .files import DatasetError
+from .folder import Where, open_folder
 from .frames.recipes import RECIPES
 from .frames.renderers import render_views
 from .frames.scene import View
@@ -21,10 +21,32 @@ from .shard import Shard, SmallArrays, committed
 OPENERS = 4  # threads that open shards: on a cold or a network disk most of the time is waiting
 
 
-class EpisodeDataset:
-    """The episodes of the data set at `path` that are there by now. Reading never writes, and holds no file open.
+class Piece(Protocol):
+    """Some of a data set's episodes, in one place.
 
     Attributes:
+        episodes: (E) int64, which, ascending.
+        lengths: (E) int64, their numbers of steps.
+    """
+
+    episodes: np.ndarray
+    lengths: np.ndarray
+
+    def read(self, name: str, episode: int, start: int, stop: int, out: np.ndarray) -> None:
+        """Copy steps `start` to `stop` of an array of an episode into `out`; there are such steps."""
+
+    def value(self, name: str, episode: int) -> np.ndarray:
+        """Return the value that an array has for a whole episode."""
+
+    def disk_bytes(self, name: str) -> int:
+        """Return the size of one array's files in bytes; "": of all."""
+
+
+class EpisodeDataset:
+    """The episodes of the data set at a place that are there by now. Reading never writes, and holds no file open.
+
+    Attributes:
+        folder: the place.
         info: what `dataset.json` says.
         indices: (E) int64, the episodes present, ascending.
         lengths: (E) int64, their numbers of steps, in the same order.
@@ -34,20 +56,20 @@ class EpisodeDataset:
             big to check at once is checked when it is read: a wrong frame is never returned.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
-        self.info = DatasetInfo.read(self.path)
+    def __init__(self, where: Where) -> None:
+        self.folder = open_folder(where)
+        self.info = DatasetInfo.read(self.folder)
         if self.info.recipe not in (None, *RECIPES):
             raise DatasetError(
-                f"{self.path}: frames are drawn by a recipe {self.info.recipe!r}, which this version lacks"
+                f"{self.folder}: frames are drawn by a recipe {self.info.recipe!r}, which this version lacks"
             )
-        folders = [place.folder for place in committed(self.path, self.info)]
+        folders = [place.folder for place in committed(self.folder, self.info)]
         with ThreadPoolExecutor(OPENERS) as pool:
-            self._shards = list(pool.map(partial(Shard, info=self.info, cache=SmallArrays()), folders))
-        self._firsts = np.array([shard.range.first for shard in self._shards], np.int64)
+            self._pieces: list[Piece] = list(pool.map(partial(Shard, info=self.info, cache=SmallArrays()), folders))
         empty = [np.empty(0, np.int64)]
-        self.indices = np.concatenate(empty + [np.arange(*shard.range) for shard in self._shards])
-        self.lengths = np.concatenate(empty + [shard.lengths for shard in self._shards])
+        self.indices = np.concatenate(empty + [piece.episodes for piece in self._pieces])
+        self.lengths = np.concatenate(empty + [piece.lengths for piece in self._pieces])
+        self._owners = np.repeat(np.arange(len(self._pieces)), [len(piece.episodes) for piece in self._pieces])
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -62,13 +84,11 @@ class EpisodeDataset:
 
     def length(self, episode: int) -> int:
         """Return the number of steps of an episode."""
-        shard = self._shard(episode)
-        return int(shard.lengths[episode - shard.range.first])
+        return int(self.lengths[self._row(episode)])
 
     def disk_bytes(self, name: str = "") -> int:
         """Return the size of the shards' files, or of those of one array, in bytes."""
-        files = (item for shard in self._shards for item in shard.manifest.files.items())
-        return sum(record.size for path, record in files if not name or path.startswith(f"{name}/"))
+        return sum(piece.disk_bytes(name) for piece in self._pieces)
 
     def read(
         self, name: str, episode: int, start: int = 0, stop: int | None = None, out: np.ndarray | None = None
@@ -87,8 +107,8 @@ class EpisodeDataset:
             DatasetError: if the data are damaged.
         """
         spec = self._spec(name, per_step=True)
-        shard = self._shard(episode)
-        length = self.length(episode)
+        row = self._row(episode)
+        length = int(self.lengths[row])
         stop = length if stop is None else stop
         if not 0 <= start <= stop <= length:
             raise ValueError(f"steps {start} to {stop} are not in episode {episode}, which has {length}")
@@ -98,7 +118,7 @@ class EpisodeDataset:
         elif out.shape != shape or out.dtype != spec.dtype or not out.flags.c_contiguous:
             raise ValueError(f"`out` is {out.dtype} {out.shape}, not a contiguous {spec.dtype} {shape}")
         if start < stop and name in self.info.stored:
-            shard.read(name, episode, start, stop, out)
+            self._pieces[self._owners[row]].read(name, episode, start, stop, out)
         elif start < stop:
             render_views([self.view(episode, start, stop)], self.info.options["renderer"], out)
         return out
@@ -111,7 +131,7 @@ class EpisodeDataset:
             DatasetError: if the data are damaged.
         """
         if self.info.recipe is None:
-            raise ValueError(f"the frames of {self.path} are stored, not drawn on reading")
+            raise ValueError(f"the frames of {self.folder} are stored, not drawn on reading")
         return RECIPES[self.info.recipe](_Window(self, episode, start, stop), self.info.options)
 
     def value(self, name: str, episode: int) -> np.ndarray:
@@ -122,7 +142,7 @@ class EpisodeDataset:
             DatasetError: if the data are damaged.
         """
         self._spec(name, per_step=False)
-        return self._shard(episode).value(name, episode).copy()
+        return self._pieces[self._owners[self._row(episode)]].value(name, episode).copy()
 
     def episode(self, episode: int) -> Episode:
         """Return a whole episode with all its arrays.
@@ -148,13 +168,14 @@ class EpisodeDataset:
             raise ValueError(f"there is no array {name!r} with {kind}; there are {', '.join(names)}")
         return self.info.arrays[name]
 
-    def _shard(self, episode: int) -> Shard:
-        place = int(np.searchsorted(self._firsts, episode, side="right")) - 1
-        if place < 0 or episode >= self._shards[place].range.stop:
+    def _row(self, episode: int) -> int:
+        """Return where an episode is in `indices`."""
+        row = int(np.searchsorted(self.indices, episode))
+        if row == len(self.indices) or self.indices[row] != episode:
             raise ValueError(
-                f"episode {episode} is not in {self.path}, which holds {len(self)} of {self.info.episodes}"
+                f"episode {episode} is not in {self.folder}, which holds {len(self)} of {self.info.episodes}"
             )
-        return self._shards[place]
+        return row
 
 
 class _Window(Mapping[str, np.ndarray]):

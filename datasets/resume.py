@@ -13,7 +13,7 @@ from pathlib import Path
 from .files import remove, scratch
 from .info import DatasetInfo, ShardRange
 from .progress import Progress
-from .shard import Place, committed, everything
+from .shard import SHARDS, committed, everything
 from .verify import check_shards, shard_problems
 
 
@@ -52,7 +52,7 @@ def set_damaged_aside(root: Path, info: DatasetInfo, progress: Progress) -> None
     places = committed(root, info)
     for done, (place, found) in enumerate(check_shards(places, info, shard_problems), 1):
         if found and place.folder.exists():  # else another collector has just replaced it
-            set_aside(root, place)
+            set_aside(root, place.range)
             progress.say(f"{found[0]}; the shard is set aside in {root / 'damaged'} and made again")
         progress.checked(done, len(places))
 
@@ -66,10 +66,10 @@ def missing_shards(root: Path, info: DatasetInfo) -> list[ShardRange]:
 def finish(root: Path, wanted: DatasetInfo) -> None:
     """Remove the shards that larger ones have replaced."""
     there = DatasetInfo.read(root)
-    current = {place.folder for place in committed(root, there)}
+    current = {place.range for place in committed(root, there)}
     for place in everything(root):
-        if place.folder not in current:
-            remove(place.folder)
+        if place.range not in current:
+            remove(root / SHARDS / place.range.name)
     if there.episodes < wanted.episodes:  # another collector, with a smaller target, began after this one
         _set_target(root, there, wanted.episodes)
 
@@ -81,9 +81,9 @@ def _set_target(root: Path, there: DatasetInfo, episodes: int) -> None:
         write_info(root, dataclasses.replace(there, episodes=episodes), replace=True)
 
 
-def set_aside(root: Path, place: Place) -> None:
+def set_aside(root: Path, what: ShardRange) -> None:
     """Move a shard into `damaged/`."""
-    away = scratch(root / "damaged", place.folder.name)
+    away = scratch(root / "damaged", what.name)
     away.parent.mkdir(exist_ok=True)
     with contextlib.suppress(FileNotFoundError):  # another collector did it
-        os.rename(place.folder, away)
+        os.rename(root / SHARDS / what.name, away)

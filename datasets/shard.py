@@ -5,17 +5,18 @@ from __future__ import annotations
 import re
 import threading
 from collections import OrderedDict
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numcodecs.zstd import Zstd
 
 from .chunked import ChunkedReader, data_file
 from .files import DatasetError
+from .folder import Folder, Where, open_folder
 from .info import DatasetInfo, ShardRange
 from .manifest import MANIFEST, Manifest, check_file
 
+SHARDS = "shards"  # the folder they are in
 CACHE_BYTES = 64e6  # of decoded small arrays, per data set and process
 _NAME = re.compile(r"(\d{6,})-(\d{6,})")
 
@@ -24,7 +25,7 @@ class Place(NamedTuple):
     """A committed shard's folder and what its name promises."""
 
     range: ShardRange
-    folder: Path
+    folder: Folder
 
 
 class SmallArrays:
@@ -63,10 +64,11 @@ class Shard:
         DatasetError: naming the shard and the file, if anything is missing, has the wrong size, or is damaged.
     """
 
-    def __init__(self, folder: Path, info: DatasetInfo, cache: SmallArrays) -> None:
+    def __init__(self, folder: Folder, info: DatasetInfo, cache: SmallArrays) -> None:
         self.folder, self.info, self.cache = folder, info, cache
         self.manifest = Manifest.read(folder)
         self.range = self.manifest.range
+        self.episodes = np.arange(*self.range)
         if self.manifest.fingerprint != info.fingerprint:
             raise DatasetError(f"{folder}: {MANIFEST} is of another data set, with other settings")
         for name, record in self.manifest.files.items():
@@ -80,6 +82,11 @@ class Shard:
             for name, spec in info.stored.items()
             if info.is_chunked(name)
         }
+
+    def disk_bytes(self, name: str) -> int:
+        """Return the size of one array's files in bytes; "": of all."""
+        files = self.manifest.files.items()
+        return sum(record.size for path, record in files if not name or path.startswith(f"{name}/"))
 
     def read(self, name: str, episode: int, start: int, stop: int, out: np.ndarray) -> None:
         """Copy steps `start` to `stop` of an episode (counted from the data set's first) into `out`."""
@@ -108,7 +115,7 @@ class Shard:
         file = f"{name}/{data_file(spec)}"
         rows = self.steps if spec.per_step else len(self.lengths)
         try:
-            raw = Zstd().decode((self.folder / file).read_bytes())
+            raw = Zstd().decode(self.folder.read(file))
             return np.frombuffer(raw, np.dtype(spec.dtype).newbyteorder("<")).reshape(rows, *spec.shape)
         except FileNotFoundError:
             raise DatasetError(f"{self.folder}: {file} is missing") from None
@@ -116,7 +123,7 @@ class Shard:
             raise DatasetError(f"{self.folder}: {file} is damaged: {error}") from None
 
 
-def committed(root: Path, info: DatasetInfo) -> list[Place]:
+def committed(root: Where, info: DatasetInfo) -> list[Place]:
     """List the shards of a data set in order, without opening them; what a larger shard covers is left out.
 
     Raises:
@@ -135,7 +142,8 @@ def committed(root: Path, info: DatasetInfo) -> list[Place]:
     return [largest[first] for first in sorted(largest)]
 
 
-def everything(root: Path) -> list[Place]:
+def everything(root: Where) -> list[Place]:
     """List every shard folder, also those that a larger one covers."""
-    matches: list[Any] = [(path, _NAME.fullmatch(path.name)) for path in (root / "shards").glob("*")]
-    return [Place(ShardRange(int(m[1]), int(m[2])), path) for path, m in matches if m]
+    shards = open_folder(root) / SHARDS
+    matches = [_NAME.fullmatch(name) for name in shards.folders()]
+    return [Place(ShardRange(int(m[1]), int(m[2])), shards / m[0]) for m in matches if m]

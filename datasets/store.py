@@ -24,6 +24,7 @@ from .episode import ArraySpec, Episode
 from .files import flush, flush_all, remove, scratch, seal
 from .info import DatasetInfo, ShardRange
 from .manifest import Manifest, record_files
+from .shard import SHARDS
 
 RESERVED = ("length", "offset")  # arrays of the shard itself
 _CORE = {field.name for field in dataclasses.fields(Episode)} - {"extras"}
@@ -31,7 +32,7 @@ _CORE = {field.name for field in dataclasses.fields(Episode)} - {"extras"}
 
 def shards_folder(root: Path) -> Path:
     """Where committed shards are."""
-    return root / "shards"
+    return root / SHARDS
 
 
 def scratch_folder(root: Path) -> Path:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import NamedTuple
 
 import google_crc32c
 
 from .files import DatasetError, TooNewError
+from .folder import Where, open_folder
 from .info import DatasetInfo
 from .manifest import Manifest, check_file
-from .shard import Place, Shard, SmallArrays, committed
+from .shard import SHARDS, Place, Shard, SmallArrays, committed
 
 
 class Checked(NamedTuple):
@@ -29,7 +29,9 @@ def cores() -> int:
 
 
 def verify(
-    root: Path, progress: Callable[[int, int], object] = lambda done, total: None, workers: int | None = None
+    root: Where,
+    progress: Callable[[int, int], object] = lambda done, total: None,
+    workers: int | None = None,
 ) -> list[str]:
     """Check every shard of a data set thoroughly.
 
@@ -45,8 +47,9 @@ def verify(
         DatasetError: if there is no data set, or its `dataset.json` is damaged.
         ValueError: if there is to be no worker.
     """
-    info = DatasetInfo.read(root)
-    places = committed(root, info)
+    folder = open_folder(root)
+    info = DatasetInfo.read(folder)
+    places = committed(folder, info)
     problems: list[str] = []
     for done, checked in enumerate(check_shards(places, info, _or_say_so, workers), 1):
         problems += checked.problems
@@ -54,7 +57,7 @@ def verify(
     present = {place.range.first: place.range.stop for place in places}
     for wanted in info.shard_ranges():
         if present.get(wanted.first, 0) < wanted.stop:
-            problems.append(f"{root / 'shards' / wanted.name} is missing: it was not collected yet, or was removed")
+            problems.append(f"{folder / SHARDS / wanted.name} is missing: it was not collected yet, or was removed")
     return problems
 
 

@@ -10,12 +10,13 @@ import numpy as np
 
 from ..episode import Episode
 from ..files import DatasetError, remove_stale
+from ..folder import open_folder
 from ..info import DatasetInfo, ShardRange
 from ..progress import Progress
 from ..reader import EpisodeDataset
 from ..resume import begin, finish, missing_shards, set_aside, set_damaged_aside
-from ..shard import Place, committed
-from ..store import scratch_folder, shards_folder, write_shard
+from ..shard import SHARDS, Place, committed
+from ..store import scratch_folder, write_shard
 from ..verify import shard_problems
 from .source import Source, arrays_of, as_episode
 
@@ -38,7 +39,7 @@ class StoredEpisodes:
 
     def name(self, index: int) -> str:
         """Return the data set and the number."""
-        return f"{self.dataset.path}: episode {index}"
+        return f"{self.dataset.folder}: episode {index}"
 
     def episode(self, index: int) -> Episode:
         """Return an episode."""
@@ -77,10 +78,10 @@ def _episodes(source: Source, what: ShardRange, progress: Progress) -> Iterator[
 
 def _check_written(root: Path, info: DatasetInfo, what: ShardRange) -> None:
     """Decode a new shard; its manifest holds the digests of what the source gave."""
-    place = Place(what, shards_folder(root) / what.name)
+    place = Place(what, open_folder(root) / SHARDS / what.name)
     problems = shard_problems(place, info)
     if problems:
-        set_aside(root, place)
+        set_aside(root, what)
         raise DatasetError(f"{problems[0]}, though it was just written: is the disk sound? The shard is set aside")
 
 

@@ -9,6 +9,7 @@ import pytest
 from longdream.collectors.cli import main
 from longdream.datasets.cli import verify_main
 from longdream.datasets.files import FORMAT, seal, unseal
+from longdream.datasets.folder import LocalFolder
 from longdream.datasets.reader import EpisodeDataset
 from longdream.datasets.verify import verify
 from longdream.tests.datasets.dataset_toys import contents
@@ -41,7 +42,7 @@ def test_exactly_what_verify_names_is_made_anew(root, monkeypatch, capsys):
     shards = sorted((root / "shards").iterdir())
     flip(next(shards[0].rglob("image/c/0/0/0/0")), 300)
     (shards[2] / "reward/c/0").write_bytes(b"")
-    manifest = unseal(shards[3] / "manifest.json", "")  # the files agree, but not with what they decode to
+    manifest = unseal(LocalFolder(shards[3]), "manifest.json", "")  # the files agree, but not with what they decode to
     (shards[3] / "manifest.json").write_text(seal({**manifest, "digests": manifest["digests"] | {"image": 1}}))
     os.rename(shards[5], root / "lost")
     monkeypatch.setattr("sys.argv", ["longdream", str(root), "--workers", "2"])

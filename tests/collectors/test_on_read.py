@@ -100,7 +100,7 @@ def test_batches_and_the_loader(stored, drawn):
 
 
 def test_no_frame_is_on_the_disk(drawn, tmp_path):
-    assert not list(drawn.path.rglob("image"))
+    assert not list(drawn.folder.path.rglob("image"))
     assert drawn.disk_bytes() < 100_000
     assert "drawn on reading (renderer raycast)" in describe(drawn)
     draw_contact_sheet(drawn, drawn.indices[:2], tmp_path / "sheet.png")
@@ -114,19 +114,19 @@ def test_thirty_thousand_episodes_of_four_rooms_are_under_a_gigabyte(tmp_path):
 
 def test_verify_and_damage(tmp_path):
     dataset = collected(tmp_path / "rooms", "on-read")
-    assert verify(dataset.path) == []
-    file = next((dataset.path / "shards").glob("000000-*")) / "agent_pos" / "c" / "0" / "0"
+    assert verify(dataset.folder.path) == []
+    file = next((dataset.folder.path / "shards").glob("000000-*")) / "agent_pos" / "c" / "0" / "0"
     raw = bytearray(file.read_bytes())
     raw[len(raw) // 2] ^= 1
     file.write_bytes(raw)
-    assert any("agent_pos" in problem for problem in verify(dataset.path))
+    assert any("agent_pos" in problem for problem in verify(dataset.folder.path))
     with pytest.raises(DatasetError, match="agent_pos"):
-        EpisodeDataset(dataset.path).read("image", 0)
+        EpisodeDataset(dataset.folder.path).read("image", 0)
 
 
 def test_the_same_bytes_however_it_was_run(drawn, tmp_path):
     again = collected(tmp_path / "again", "on-read", "--workers", "2")
-    assert contents(again.path / "shards") == contents(drawn.path / "shards")
+    assert contents(again.folder.path / "shards") == contents(drawn.folder.path / "shards")
 
 
 def refusal(capsys, *arguments):
@@ -139,7 +139,7 @@ def refusal(capsys, *arguments):
 
 
 def test_stored_and_drawn_do_not_mix(stored, capsys):
-    line = refusal(capsys, *BASE, "--frames", "on-read", "--n", "3", "--out", str(stored.path))
+    line = refusal(capsys, *BASE, "--frames", "on-read", "--n", "3", "--out", str(stored.folder.path))
     assert "frames is stored, not on-read" in line
     assert "\n" not in line
 

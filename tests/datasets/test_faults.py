@@ -10,6 +10,7 @@ from numcodecs.zstd import Zstd
 
 from longdream.datasets.chunked import ABSENT
 from longdream.datasets.files import FORMAT, DatasetError, seal, unseal
+from longdream.datasets.folder import LocalFolder
 from longdream.datasets.manifest import Manifest, record_files
 from longdream.datasets.reader import EpisodeDataset
 from longdream.datasets.verify import verify
@@ -105,7 +106,7 @@ def test_a_description_that_is_not_whole_raises_at_open(toy, fault):
 
 def rewrite_manifest(shard, **changes):
     """Let the manifest agree with the shard's files as they are now."""
-    plain = unseal(shard / "manifest.json", "")
+    plain = unseal(LocalFolder(shard), "manifest.json", "")
     (shard / "manifest.json").unlink()
     (shard / "manifest.json").write_text(seal({**plain, "files": record_files(shard), **changes}))
 
@@ -121,7 +122,7 @@ def test_a_small_array_of_another_length_raises(toy):
 def test_an_absent_chunk_raises_instead_of_reading_as_zeros(toy):
     shard = toy / "shards" / SHARD
     data = bytearray((shard / IMAGE).read_bytes())
-    chunks = len(EpisodeDataset(toy)._shards[1].big["image"].index)
+    chunks = len(EpisodeDataset(toy)._pieces[1].big["image"].index)
     index = np.frombuffer(data[-16 * chunks - 4 : -4], "<u8").reshape(chunks, 2).copy()
     index[2] = ABSENT
     data[-16 * chunks - 4 :] = index.tobytes() + google_crc32c.value(index.tobytes()).to_bytes(4, "little")
@@ -134,7 +135,7 @@ def test_an_absent_chunk_raises_instead_of_reading_as_zeros(toy):
 def test_chunks_that_do_not_follow_each_other_raise(toy):
     shard = toy / "shards" / SHARD
     data = bytearray((shard / IMAGE).read_bytes())
-    chunks = len(EpisodeDataset(toy)._shards[1].big["image"].index)
+    chunks = len(EpisodeDataset(toy)._pieces[1].big["image"].index)
     index = np.frombuffer(data[-16 * chunks - 4 : -4], "<u8").reshape(chunks, 2)[::-1].copy()
     data[-16 * chunks - 4 :] = index.tobytes() + google_crc32c.value(index.tobytes()).to_bytes(4, "little")
     (shard / IMAGE).write_bytes(data)
@@ -145,7 +146,7 @@ def test_chunks_that_do_not_follow_each_other_raise(toy):
 
 def test_values_that_are_not_those_written_are_found_by_their_digest(toy):
     shard = toy / "shards" / SHARD
-    digests = Manifest.read(shard).digests
+    digests = Manifest.read(LocalFolder(shard)).digests
     rewrite_manifest(shard, digests=digests | {"image": 1, "reward": 2})
     EpisodeDataset(toy)
     problems = verify(toy)

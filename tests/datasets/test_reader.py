@@ -29,7 +29,7 @@ def test_random_windows_equal_zarrs(toy, name):
     dataset = EpisodeDataset(toy)
     arrays = {}
     for place in shard_module.committed(toy, dataset.info):
-        group = zarr.open_group(place.folder, mode="r")
+        group = zarr.open_group(str(place.folder), mode="r")
         arrays[place.range.first] = group[name], group["offset"][:]
     for _ in range(40):
         e = int(rng.integers(10))

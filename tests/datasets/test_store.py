@@ -84,7 +84,7 @@ def test_zarr_alone_can_read_a_shard(tmp_path):
 
 def test_an_episode_is_one_run_of_bytes(tmp_path):
     write_toy(tmp_path / "toy", 4)
-    shard = EpisodeDataset(tmp_path / "toy")._shards[0]
+    shard = EpisodeDataset(tmp_path / "toy")._pieces[0]
     index = shard.big["image"].index
     assert (index[1:, 0] == index[:-1].sum(1)).all()
     assert len(index) * CHUNK == shard.steps == sum(-(-toy_length(e) // CHUNK) * CHUNK for e in range(4))
