@@ -13,7 +13,7 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -82,12 +82,14 @@ class Trainer:
         self.step, self.best = 0, math.inf
         self.carry: State | None = None  # after the last window; whole trajectories start afresh
         self.clock = TrainingClock(self.accelerator.device)
-        self.lock: AbstractContextManager[Any] = nullcontext()  # the main process keeps the run folder to itself
         torch.manual_seed(spawned_seed(config.seed, self.accelerator.process_index))  # latents differ by process
-        checkpoint = latest(config.out) if config.resume else None
-        if checkpoint is not None:
-            self._restore(checkpoint)
-        self._open_run()
+        with ExitStack() as held:  # given back if the run cannot begin
+            held.enter_context(self._take_folder())  # before reading what another trainer may be replacing
+            checkpoint = latest(config.out) if config.resume else None
+            if checkpoint is not None:
+                self._restore(checkpoint)
+            self._open_run()
+            self.lock = held.pop_all()
 
     @property
     def unwrapped(self) -> WorldModel:
@@ -269,15 +271,20 @@ class Trainer:
             return End(0, False)
         return End(*map(max, zip(*gather_object([seen]), strict=True)))
 
+    def _take_folder(self) -> AbstractContextManager[Any]:
+        """Make the run folder, and keep it to this run: the main process holds the lock."""
+        if not self.accelerator.is_main_process:
+            return nullcontext()
+        check_disk(self.config.out, self.parameters)
+        self.config.out.mkdir(parents=True, exist_ok=True)
+        return lock(self.config.out)
+
     def _open_run(self) -> None:
-        """Make the run folder, and say what starts."""
-        config, out = self.config, self.config.out
+        """Begin the log, and say what starts."""
+        config = self.config
         if self.accelerator.is_main_process:
-            check_disk(out, self.parameters)
-            out.mkdir(parents=True, exist_ok=True)
-            self.lock = lock(out)
             record_run(config)
-            self.log = RunLog(out / METRICS, self.step)
+            self.log = RunLog(config.out / METRICS, self.step)
         if config.tracker != "none":
             self.accelerator.init_trackers(
                 "longdream", {"model": config.model, "steps": config.steps, "seed": config.seed}
