@@ -97,12 +97,20 @@ class WorldModel(nn.Module, ABC):
 
         Source: S4WM, Algorithm 2.
         """
-        cache = self.step_cache()
+        cache, state = self.step_cache(), self.begin_rollout(state, actions.shape[1])
         latents = []
         for action in actions.unbind(1):
             latent, state = self.imagine_step(state, action, cache, generators)
             latents.append(latent)
-        return Latent(*(torch.cat(parts, 1) for parts in zip(*latents, strict=True))), state
+        return Latent(*(torch.cat(parts, 1) for parts in zip(*latents, strict=True))), self.end_rollout(state)
+
+    def begin_rollout(self, state: State, steps: int) -> State:
+        """Return the state in the form in which `imagine` takes its steps; see `Backbone.begin_rollout`."""
+        return state
+
+    def end_rollout(self, state: State) -> State:
+        """Return the state that a rollout has come to, in its usual form."""
+        return state
 
 
 def rows(mask: Tensor, like: Tensor) -> Tensor:
@@ -151,3 +159,15 @@ class Backbone(nn.Module, ABC):
     @abstractmethod
     def step(self, g: Tensor, state: State, cache: StepCache) -> tuple[Tensor, State]:
         """Advance one step: `g` (B D) -> h (B D) and the new state. Equal to `forward` with T = 1 and no reset."""
+
+    def begin_rollout(self, state: State, steps: int) -> State:
+        """Return `state` in the form in which up to `steps` steps without gradients are fastest: by default as it is.
+
+        What is returned belongs to one rollout: `step` takes it and may change it in place, and nothing else takes it
+        but `end_rollout`. The state that was given stays as it is.
+        """
+        return state
+
+    def end_rollout(self, state: State) -> State:
+        """Return the state that a rollout has come to, as `step` would have returned it."""
+        return state

@@ -94,6 +94,14 @@ class ParallelWorldModel(LatentWorldModel):
         """Discretise the backbone once for a rollout."""
         return self.backbone.step_cache()
 
+    def begin_rollout(self, state: State, steps: int) -> State:
+        """Begin with the backbone; see `WorldModel.begin_rollout`."""
+        return state._replace(backbone=self.backbone.begin_rollout(state.backbone, steps))
+
+    def end_rollout(self, state: State) -> State:
+        """End with the backbone; see `WorldModel.end_rollout`."""
+        return state._replace(backbone=self.backbone.end_rollout(state.backbone))
+
     def advance(self, state: State, action: Tensor, cache: Any, exponential: Tensor) -> tuple[Latent, State]:
         """Imagine one step; see `LatentWorldModel.advance`.
 

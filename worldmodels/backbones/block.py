@@ -52,6 +52,18 @@ class Resets:
         return torch.stack([segment.min(), segment.max(), (segment[:, -1] - segment[:, 0]).max()]).tolist()
 
 
+class RunningSystem(ABC):
+    """The state of a system inside one rollout, in a form that makes steps cheap; each step changes it."""
+
+    @abstractmethod
+    def step(self, u: Tensor) -> tuple[Tensor, RunningSystem]:
+        """Advance one step: u (B D) -> y (B D), and this system itself."""
+
+    @abstractmethod
+    def state(self) -> State:
+        """Return the state as `SSM.step` has it."""
+
+
 class SSM(nn.Module, ABC):
     """A linear state-space system from D inputs to D outputs; called outside autocast, in float32 or wider."""
 
@@ -73,6 +85,10 @@ class SSM(nn.Module, ABC):
     def step(self, u: Tensor, state: State, cache: Any) -> tuple[Tensor, State]:
         """Advance one step: u (B D), a state -> y (B D), a state."""
 
+    def begin_rollout(self, state: State, steps: int) -> State | RunningSystem:
+        """Return what `steps` steps without gradients begin at: the state, or a running system where that is faster."""
+        return state
+
 
 class SSMLayer(nn.Module):
     """One residual layer around a state-space system."""
@@ -89,7 +105,9 @@ class SSMLayer(nn.Module):
         return self.around(self.kernel, x, resets, state)
 
     def step(self, x: Tensor, state: State, cache: Any) -> tuple[Tensor, State]:
-        """Advance one step: x (B D), a state -> the same."""
+        """Advance one step: x (B D), a state or a running system -> the same."""
+        if isinstance(state, RunningSystem):
+            return self.around(state.step, x)
         return self.around(self.kernel.step, x, state, cache)
 
     def around(self, run: Callable[..., tuple[Tensor, State]], x: Tensor, *arguments: Any) -> tuple[Tensor, State]:

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from .blockwise import System
 from .hippo import legs_nplr
 from .parameters import as_parameter
 from .planar import Planar, multiply_add, planar, real_of_inner
@@ -114,6 +115,12 @@ class DPLRKernel(SISO):
             ahead = torch.cat([ahead, ahead @ power], 1)
             power = power @ power
         return ahead.unflatten(1, (BLOCK, batch))
+
+    def system(self) -> System:
+        """Discretise the system for a rollout in blocks."""
+        diagonal, inputs, column, row = self._discretise()
+        readout = 2 * torch.view_as_complex(self.C).to(diagonal.dtype)
+        return System(diagonal, inputs, column[None], row[None], readout, self.D)
 
     def step_cache(self) -> DPLRStep:
         """Discretise once for a rollout."""

@@ -74,6 +74,14 @@ class HybridStack(Backbone):
             states.append(after)
         return x, tuple(states)
 
+    def begin_rollout(self, state: State, steps: int) -> State:
+        """Begin with every part; see `Backbone.begin_rollout`."""
+        return tuple(part.begin_rollout(own, steps) for part, own in zip(self._parts(), state, strict=True))
+
+    def end_rollout(self, state: State) -> State:
+        """End with every part; see `Backbone.end_rollout`."""
+        return tuple(part.end_rollout(own) for part, own in zip(self._parts(), state, strict=True))
+
     def _parts(self) -> Iterator[Backbone]:
         """Return the parts with the type that `ModuleList` forgets."""
         return cast(Iterator[Backbone], iter(self.parts))

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from .blockwise import System
 from .planar import Planar, multiply_add, planar, real_of_inner
 from .siso import BLOCK, SISO, Factors
 
@@ -75,6 +76,12 @@ class DiagonalKernel(SISO):
         a = planar(powers(factors.step, BLOCK + 1)[..., 1:].mT[:, :, None], x.dtype)  # (H R 1 n)
         real, imag = x[:, None].chunk(2, -1)
         return torch.cat([a.real * real - a.imag * imag, a.real * imag + a.imag * real], -1)
+
+    def system(self) -> System:
+        """Discretise the system for a rollout in blocks."""
+        exponent, readout = self._discretise()
+        none = exponent.new_zeros(0, *exponent.shape)
+        return System(exponent.exp(), torch.ones_like(exponent), none, none, readout, self.D)
 
     def step_cache(self) -> DiagonalStep:
         """Discretise once for a rollout."""

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from ..base import Backbone, State, rows
-from .block import SSM, Norm, Resets, ResidualMLP, SSMLayer
+from .block import SSM, Norm, Resets, ResidualMLP, RunningSystem, SSMLayer
 
 
 class SSMStack(Backbone):
@@ -59,6 +59,16 @@ class SSMStack(Backbone):
     def step(self, g: Tensor, state: State, cache: tuple[Any, ...]) -> tuple[Tensor, State]:
         """Advance one step; see `Backbone.step`."""
         return self._through(g, lambda i, x: self._layers()[i].step(x, state[i], cache[i]))
+
+    def begin_rollout(self, state: State, steps: int) -> State:
+        """Begin with every layer; see `Backbone.begin_rollout`."""
+        if torch.is_grad_enabled() or torch.compiler.is_compiling():
+            return state
+        return tuple(layer.kernel.begin_rollout(s, steps) for layer, s in zip(self._layers(), state, strict=True))
+
+    def end_rollout(self, state: State) -> State:
+        """End with every layer; see `Backbone.end_rollout`."""
+        return tuple(s.state() if isinstance(s, RunningSystem) else s for s in state)
 
     def _one_step(self, g: Tensor, first: Tensor, state: State | None) -> tuple[Tensor, State]:
         state = self.initial(len(g)) if state is None else state
