@@ -11,6 +11,7 @@ VERBS = {
     "inspect": ("longdream.datasets.cli", "inspect_main", "say what is in a data set, and draw a contact sheet"),
     "browse": ("longdream.datasets.cli", "browse_main", "write a page to look at episodes with, one HTML file"),
     "verify": ("longdream.datasets.cli", "verify_main", "check every file and digest of a data set"),
+    "index": ("longdream.datasets.cli", "index_main", "make the index of a folder of webdataset tars"),
     "convert": ("longdream.datasets.convert.cli", "main", "bring episodes in from other formats, or take them away"),
     "sweep": ("longdream.experiments.cli", "main", "train and evaluate a whole comparison, as a YAML file says"),
     "evaluate": ("longdream.eval.cli", "main", "measure a checkpoint: imagination, reward, floors, report"),

@@ -8,6 +8,7 @@ import platform
 import shlex
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,15 +16,21 @@ from typing import Any
 
 import torch
 
+from .datasets.folder import Where, open_folder
+from .datasets.info import INFO, DatasetInfo
+from .datasets.manifest import MANIFEST
+from .datasets.shard import SHARDS, committed
+from .datasets.tar_index import TARS
+
 PACKAGES = ("longdream", "torch", "numpy", "torchmetrics", "accelerate", "zarr")
 HERE = Path(__file__).resolve().parent
 
 
-def provenance(data: Path) -> dict[str, Any]:
+def provenance(data: Where) -> dict[str, Any]:
     """Return where this process' figures come from, ready for JSON.
 
     Args:
-        data: the folder of the data set that is read.
+        data: the place of the data set that is read.
     """
     return {
         "command": shlex.join(sys.argv),
@@ -52,19 +59,24 @@ def _git(*arguments: str) -> str | None:
     return done.stdout.strip()
 
 
-def data_hash(data: Path) -> str:
+def data_hash(data: Where) -> str:
     """Return one SHA-256 over a data set's dataset.json and its shards' manifests, which hold the arrays' digests.
+
+    Of a data set in tars: over dataset.json and tars.json.
 
     Raises:
         ValueError: `data` has no dataset.json.
     """
-    head = data / "dataset.json"
-    if not head.is_file():
-        raise ValueError(f"{data} is no data set: it has no dataset.json; make one with `collect`")
+    root = open_folder(data)
+    if not root.has(INFO):
+        raise ValueError(f"{root} is no data set: it has no {INFO}; make one with `collect`")
+    shards = [f"{SHARDS}/{place.range.name}/{MANIFEST}" for place in committed(root, DatasetInfo.read(root))]
+    files = [INFO, *([TARS] if root.has(TARS) else []), *shards]
     digest = hashlib.sha256()
-    for path in [head, *sorted(data.glob("shards/*/manifest.json"))]:
-        digest.update(f"{path.relative_to(data).as_posix()}\n".encode())
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    with ThreadPoolExecutor(16) as pool:
+        for file, content in zip(files, pool.map(root.read, files), strict=True):
+            digest.update(f"{file}\n".encode())
+            digest.update(hashlib.sha256(content).digest())
     return f"sha256:{digest.hexdigest()}"
 
 

@@ -10,13 +10,13 @@ import difflib
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, make_dataclass
-from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
 import tyro
 
 from ..datasets.files import DatasetError
-from ..datasets.info import DatasetInfo
+from ..datasets.folder import open_folder
+from ..datasets.info import INFO, DatasetInfo
 from ..datasets.progress import Bars
 from ..datasets.shard import committed
 from ..datasets.splits import Splits
@@ -49,8 +49,8 @@ class Arguments:
     """Name of the environment; `collect --list` shows them all."""
     n: int
     """Episodes that the data set shall hold."""
-    out: Path
-    """Folder of the data set."""
+    out: str
+    """Folder of the data set, or its URL in an object store: s3://bucket/folder."""
     seed: int = 0
     """Of the data set. Episode e is a function of environment, options, seed and e alone."""
     workers: Annotated[int | None, _shown("INT", "the cores of this machine")] = None
@@ -146,19 +146,29 @@ def _run(parsed: Any, info: DatasetInfo) -> None:
     except ValueError as error:
         _fail(str(error), 2)
     except OSError as error:
-        if not (parsed.out / "dataset.json").exists():
+        if not _began(parsed.out):
             _fail(f"cannot write to {parsed.out}: {error.strerror or error}", 2)
         _fail(f"{error}. {_present(parsed.out)}: mend that, and the same command goes on from there", 1)
     print(f"{bars.summary()}{_present(parsed.out)}. Look at it: longdream inspect {parsed.out}")
 
 
-def _present(root: Path) -> str:
+def _began(root: str) -> bool:
+    """Say whether there is a data set that can be gone on with."""
+    try:
+        return open_folder(root).has(INFO)
+    except OSError:
+        return False
+
+
+def _present(root: str) -> str:
     """Say how many episodes are there."""
     try:
         info = DatasetInfo.read(root)
         count = sum(place.range.stop - place.range.first for place in committed(root, info))
     except DatasetError:
         return f"{root} holds no episodes"
+    except OSError as error:
+        return f"{root} cannot be read ({error.strerror or error})"
     return f"{root} holds {count:,} of {info.episodes:,} episodes"
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from pathlib import Path
 from typing import Any
 
-from ..datasets.files import remove_stale
+from ..datasets.folder import Where
 from ..datasets.frames.renderers import check
 from ..datasets.info import ON_READ, STORED, DatasetInfo, episodes_per_shard
 from ..datasets.progress import Progress
 from ..datasets.resume import begin, finish, missing_shards, set_damaged_aside
 from ..datasets.splits import Splits
+from ..datasets.target import open_target
 from .workers import Job, make_shards
 
 
@@ -85,7 +85,7 @@ def _check_frames(name: str, options: Any, frames: str) -> None:
         raise ValueError(f"--frames {frames}: the frames of {name} have to be stored; drawn can be those of {able}")
 
 
-def collect(root: Path, wanted: DatasetInfo, options: Any, workers: int, progress: Progress) -> None:
+def collect(root: Where, wanted: DatasetInfo, options: Any, workers: int, progress: Progress) -> None:
     """Make the data set `wanted` at `root`, or what it still lacks.
 
     Shards that are there are checked against their checksums; damaged ones are moved to `damaged/` and made again.
@@ -96,7 +96,7 @@ def collect(root: Path, wanted: DatasetInfo, options: Any, workers: int, progres
         OSError: if `root` cannot be written, or the disk is full. What was finished is kept.
     """
     begin(root, wanted)
-    remove_stale(root / "tmp")
+    open_target(root).remove_stale()
     set_damaged_aside(root, wanted, progress)
     missing = missing_shards(root, wanted)
     episodes = sum(stop - first for first, stop in missing)

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
 from ..datasets.episode import Episode
-from ..datasets.files import remove_stale
+from ..datasets.folder import Where
 from ..datasets.frames.scene import BLANK
 from ..datasets.info import DatasetInfo, ShardRange
+from ..datasets.target import open_target
 
 Advance = Callable[[int], object]  # called with the frames of each episode made
 
@@ -28,7 +28,7 @@ Advance = Callable[[int], object]  # called with the frames of each episode made
 class Job:
     """All that a worker has to know."""
 
-    root: Path  # of the data set
+    root: Where  # of the data set
     info: DatasetInfo
     options: Any  # the environment's
 
@@ -40,7 +40,6 @@ def make_shard(job: Job, what: ShardRange, advance: Advance) -> None:
         RuntimeError: naming the episode, if its environment or policy fails.
         OSError: if the shard cannot be written.
     """
-    from ..datasets.store import write_shard  # zarr; `collect --help` does without
     from .catalogue import ENVIRONMENTS
     from .rollout import collect_episode, episode_seed
 
@@ -60,7 +59,7 @@ def make_shard(job: Job, what: ShardRange, advance: Advance) -> None:
             advance(len(episode))
             yield episode
 
-    write_shard(job.root, job.info, what, episodes())
+    open_target(job.root).write_shard(job.info, what, episodes())
 
 
 def make_shards(job: Job, missing: Sequence[ShardRange], workers: int, advance: Advance) -> None:
@@ -184,7 +183,7 @@ class _Team:
             process.join()
             connection.close()
         self.members.clear()
-        remove_stale(self.job.root / "tmp")
+        open_target(self.job.root).remove_stale()
 
 
 def _work(connection: Connection, job: Job) -> None:

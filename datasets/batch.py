@@ -27,6 +27,12 @@ class Batch(NamedTuple):
         """Return time steps `start` to `stop` (exclusive) of every row."""
         return Batch(*(x[:, start:stop] for x in self))
 
+    def afresh(self) -> Batch:
+        """Return the batch with a beginning at the first step of every row: nothing is known of what led there."""
+        action, first = self.action.clone(), self.first.clone()
+        action[:, 0], first[:, 0] = 0, True
+        return self._replace(action=action, first=first)
+
     def to(self, device: torch.device | str) -> Batch:
         """Return the batch on `device`; pinned memory is copied without waiting."""
         return Batch(*(x.to(device, non_blocking=True) for x in self))

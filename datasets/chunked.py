@@ -12,11 +12,14 @@ import google_crc32c
 import numpy as np
 from numcodecs.zstd import Zstd
 
+from .cache import Cache, take_begun
 from .episode import ArraySpec
 from .files import DatasetError
 from .folder import Folder
+from .info import step_bytes
 
 ABSENT = 2**64 - 1  # zarr's mark of a chunk that was not written
+DIGEST_BYTES = 4_000_000  # decoded at a time to check all of what is far away, where a chunk alone would be a request
 
 
 def data_file(spec: ArraySpec) -> str:
@@ -27,18 +30,40 @@ def data_file(spec: ArraySpec) -> str:
 class ChunkedReader:
     """Reads steps of one array. It holds the index and no open file: it can be pickled, forked, and shared by threads.
 
+    Args:
+        shard: the folder of the shard.
+        name: of the array.
+        spec: its type and shape.
+        chunk: steps that were compressed together.
+        steps: of the flat time axis.
+        cache: for chunks of which only a part was asked for yet.
+
     Raises:
         DatasetError: at once, if the index is damaged or a chunk is absent, which zarr would read as zeros.
     """
 
-    def __init__(self, shard: Folder, name: str, spec: ArraySpec, chunk: int, steps: int) -> None:
-        self.shard, self.spec, self.chunk, self.steps = shard, spec, chunk, steps
+    def __init__(self, shard: Folder, name: str, spec: ArraySpec, chunk: int, steps: int, cache: Cache) -> None:
+        self.shard, self.spec, self.chunk, self.steps, self.cache = shard, spec, chunk, steps, cache
         self.file = f"{name}/{data_file(spec)}"
         self.where = f"{shard}: {self.file}"  # for messages
         self.index = self._read_index(steps // chunk)  # (chunks 2) offset and size in bytes
 
-    def read(self, start: int, stop: int, out: np.ndarray) -> None:
-        """Decode steps `start` to `stop` (exclusive) into `out` (contiguous): whole chunks without a copy."""
+    def read(self, start: int, stop: int, out: np.ndarray, goes_on: bool = False) -> None:
+        """Decode steps `start` to `stop` (exclusive) into `out` (contiguous): whole chunks without a copy.
+
+        Args:
+            start: first step.
+            stop: the step after the last.
+            out: (stop-start ...) where to put them.
+            goes_on: somebody will want the steps from `stop` on: what is left of its chunk waits for them in the cache.
+        """
+        goes_on = goes_on and stop % self.chunk != 0
+        done = take_begun(self.cache, self.where, self.chunk, start, stop, out, goes_on)
+        if start + done < stop:
+            self._read_chunks(start + done, stop, out[done:], goes_on)
+
+    def _read_chunks(self, start: int, stop: int, out: np.ndarray, goes_on: bool) -> None:
+        """Decode from the file."""
         first, last = start // self.chunk, -(-stop // self.chunk)
         begin = int(self.index[first, 0])
         packed = memoryview(self._bytes(begin, int(self.index[last - 1].sum()) - begin))
@@ -53,14 +78,18 @@ class ChunkedReader:
                 self._decode(number, piece, whole)
                 a, b = max(low, start), min(high, stop)
                 out[a - start : b - start] = whole[a - low : b - low]
+                if goes_on and number == last - 1:
+                    self.cache.put((self.where, number), whole)
 
     def digest(self) -> int:
-        """Decode everything, one chunk at a time, and return its crc32c."""
+        """Decode everything, some chunks at a time, and return its crc32c."""
         value = 0
-        whole = np.empty((self.chunk, *self.spec.shape), self.spec.dtype)
-        for start in range(0, self.steps, self.chunk):
-            self.read(start, start + self.chunk, whole)
-            value = google_crc32c.extend(value, whole.tobytes())
+        chunks = 1 if self.shard.near else max(1, DIGEST_BYTES // (self.chunk * step_bytes(self.spec)))
+        some = chunks * self.chunk
+        for start in range(0, self.steps, some):
+            values = np.empty((min(some, self.steps - start), *self.spec.shape), self.spec.dtype)
+            self.read(start, start + len(values), values)
+            value = google_crc32c.extend(value, values.tobytes())
         return value
 
     def _decode(self, number: int, packed: memoryview, out: np.ndarray) -> None:

@@ -1,4 +1,4 @@
-"""`longdream inspect`, `browse` and `verify`: what is in a data set, and whether it is whole."""
+"""`longdream inspect`, `browse`, `verify` and `index`: what is in a data set, and whether it is whole."""
 
 from __future__ import annotations
 
@@ -15,8 +15,12 @@ from tqdm import tqdm
 from .browse import even_sample, write_page
 from .contact_sheet import draw_contact_sheet
 from .files import DatasetError
+from .folder import Folder, LocalFolder, open_folder
+from .info import DatasetInfo
 from .inspect import describe
 from .reader import EpisodeDataset
+from .tar_index import TARS
+from .tar_scan import index_tars
 from .verify import verify
 
 
@@ -28,10 +32,10 @@ class InspectArguments:
     longdream inspect data/dm --episodes 8 --out sheet.png
     """
 
-    dataset: tyro.conf.Positional[Path]
-    """Folder of the data set."""
+    dataset: tyro.conf.Positional[str]
+    """Folder of the data set, or its URL: s3://bucket/folder."""
     out: Path | None = None
-    """The picture. Default: inspect.png in the data set's folder."""
+    """The picture. Default: inspect.png in the data set's folder; NAME-inspect.png here if that is a URL."""
     episodes: int = 4
     """How many episodes the picture shows; 0 for no picture."""
 
@@ -43,10 +47,24 @@ class VerifyArguments:
     longdream verify data/dm
     """
 
-    dataset: tyro.conf.Positional[Path]
-    """Folder of the data set."""
+    dataset: tyro.conf.Positional[str]
+    """Folder of the data set, or its URL: s3://bucket/folder."""
     workers: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: usable cores)")] = None
-    """Shards checked side by side."""
+    """Shards, or tars, checked side by side."""
+
+
+@dataclass(frozen=True)
+class IndexArguments:
+    """Make the index (tars.json) of a folder of webdataset tars, with which it is a data set like any other.
+
+    `longdream convert --to webdataset` writes one itself; tars that were packed anew need another. Beside them must be
+    the dataset.json of the data set that they hold, all of it: samples of <episode>.<array>.npy members.
+
+    longdream index tars
+    """
+
+    folder: tyro.conf.Positional[Path]
+    """Where the tars are."""
 
 
 @dataclass(frozen=True)
@@ -57,12 +75,12 @@ class BrowseArguments:
     longdream browse data/dm --episodes 3 17 40 --out episodes.html
     """
 
-    dataset: tyro.conf.Positional[Path]
-    """Folder of the data set."""
+    dataset: tyro.conf.Positional[str]
+    """Folder of the data set, or its URL: s3://bucket/folder."""
     episodes: tuple[int, ...] = ()
     """Which episodes. Default: an even sample of 24."""
     out: Path | None = None
-    """The page. Default: browse.html in the data set's folder."""
+    """The page. Default: browse.html in the data set's folder; NAME-browse.html here if that is a URL."""
     max_mb: float = 100.0
     """Episodes that the page would be larger with are left out."""
 
@@ -77,6 +95,12 @@ def verify_main() -> None:
     """Run `longdream verify`."""
     arguments = tyro.cli(VerifyArguments, prog=_program("verify"))
     _one_line_errors("verify", lambda: _verify(arguments))
+
+
+def index_main() -> None:
+    """Run `longdream index`."""
+    arguments = tyro.cli(IndexArguments, prog=_program("index"))
+    _one_line_errors("index", lambda: _index(arguments.folder))
 
 
 def browse_main() -> None:
@@ -95,7 +119,7 @@ def _inspect(arguments: InspectArguments) -> None:
     shown = dataset.indices[: arguments.episodes]
     if len(shown) == 0:
         return
-    out = arguments.out or arguments.dataset / "inspect.png"
+    out = arguments.out or _beside(dataset.folder, "inspect.png")
     try:
         draw_contact_sheet(dataset, shown, out)
     except OSError as error:
@@ -105,20 +129,26 @@ def _inspect(arguments: InspectArguments) -> None:
 
 def _verify(arguments: VerifyArguments) -> None:
     root = arguments.dataset
-    with Bar("verify", "shard") as bar:
+    in_tars = open_folder(root).has(TARS)
+    with Bar("verify", "tar" if in_tars else "shard") as bar:
         problems = verify(root, bar.show, arguments.workers)
     for problem in problems:
         print(problem, file=sys.stderr)
     if problems:
         things = "1 thing is wrong" if len(problems) == 1 else f"{len(problems)} things are wrong"
-        print(
-            f"verify: {things}. Run the `collect` command that made {root} again: "
-            "it sets damaged shards aside and makes them anew.",
-            file=sys.stderr,
-        )
+        again = f"Run the `collect` command that made {root} again: it sets damaged shards aside and makes them anew."
+        advice = "Copy these tars again, or make the export again." if in_tars else again
+        print(f"verify: {things}. {advice}", file=sys.stderr)
         raise SystemExit(1)
     dataset = EpisodeDataset(root)
     print(f"{root}: {len(dataset):,} episodes, {int(dataset.lengths.sum()):,} steps, all as they were written")
+
+
+def _index(folder: Path) -> None:
+    info = DatasetInfo.read(folder)
+    with Bar("index", "tar") as bar:
+        index_tars(folder, info, bar.show)
+    print(f"{folder / TARS}: {info.episodes:,} episodes, checksums of the tars as they are now")
 
 
 def _browse(arguments: BrowseArguments) -> None:
@@ -126,7 +156,7 @@ def _browse(arguments: BrowseArguments) -> None:
     episodes = list(dict.fromkeys(arguments.episodes)) or even_sample(dataset.indices)
     if not episodes:
         raise ValueError(f"{arguments.dataset} holds no episodes yet: there is nothing to look at")
-    out = arguments.out or arguments.dataset / "browse.html"
+    out = arguments.out or _beside(dataset.folder, "browse.html")
     try:
         with Bar("browse", "episode") as bar:
             page = write_page(dataset, episodes, out, arguments.max_mb * 1e6, bar.show)
@@ -136,6 +166,11 @@ def _browse(arguments: BrowseArguments) -> None:
     if page.left_out:
         left_out = ", ".join(map(str, page.left_out))
         print(f"left out, beyond --max-mb {arguments.max_mb:g}: episodes {left_out}")
+
+
+def _beside(folder: Folder, file: str) -> Path:
+    """Return where to write what is made of a data set: into its folder, or where one is if it is far away."""
+    return folder.path / file if isinstance(folder, LocalFolder) else Path(f"{folder.name}-{file}")
 
 
 class Bar:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -16,7 +17,14 @@ class Folder(ABC):
 
     Files are named by their path below the folder, with "/" between the parts. Reading one that is not there raises
     FileNotFoundError; whatever else keeps it from being read, another OSError.
+
+    Attributes:
+        near: whether looking at a file costs next to nothing; otherwise, small ones are not read to be checked only.
+        lists: whether it can say what is in it: a plain web server cannot.
     """
+
+    near: bool = True
+    lists: bool = True
 
     @property
     @abstractmethod
@@ -42,6 +50,14 @@ class Folder(ABC):
     @abstractmethod
     def files(self) -> list[str]:
         """Return the names of the files right inside, sorted; none where there is no such folder."""
+
+    def has(self, file: str) -> bool:
+        """Say whether there is such a file right inside."""
+        return file in self.files()
+
+    def listed(self) -> Folder:
+        """Return this folder, which knows from now on what is in it, if asking for each file would take long."""
+        return self
 
     @abstractmethod
     def size(self, file: str) -> int:
@@ -112,6 +128,23 @@ class LocalFolder(Folder):
 Where = str | os.PathLike[str] | Folder  # how a data set's place is said
 
 
+def is_url(where: Where) -> bool:
+    """Say whether a place is written as a URL."""
+    return isinstance(where, str) and "://" in where
+
+
 def open_folder(where: Where) -> Folder:
-    """Return the folder at a path."""
-    return where if isinstance(where, Folder) else LocalFolder(where)
+    """Return the folder at a path or a URL.
+
+    Raises:
+        ValueError: if it is a URL that cannot be used.
+    """
+    if isinstance(where, Folder):
+        return where
+    if not (isinstance(where, str) and is_url(where)):
+        return LocalFolder(where)
+    if importlib.util.find_spec("obstore") is None:
+        raise ValueError(f"{where} needs obstore: pip install 'longdream[remote]'")
+    from .remote import open_url
+
+    return open_url(where)

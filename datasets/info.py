@@ -72,9 +72,10 @@ class DatasetInfo:
             DatasetError: if there is none, or it is damaged or too new.
         """
         root = open_folder(where)
-        if not root.exists():
+        there = root.has(INFO)
+        if not there and not root.exists():
             raise DatasetError(f"{root} is no folder: there is no data set (`collect --out {root}` makes one)")
-        if INFO not in root.files():
+        if not there:
             raise DatasetError(f"{root} holds no {INFO}: it is no data set, or collecting never began")
         try:
             payload = unseal(root, INFO, str(root / INFO))

@@ -9,35 +9,22 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
+from typing import NamedTuple
 
-import numpy as np
 import torch
 
 from .batch import Batch
-from .frames.renderers import MUJOCO, render_on
+from .budget import Budget, batch_bytes
+from .draft import Draft
 from .reader import EpisodeDataset
-from .samplers import Row, Sampler, Segment, row_length
+from .samplers import Row, Sampler, Segment
+
+MEMORY = 1e9  # bytes that a loader may take where nobody says how many
 
 
 def whole(dataset: EpisodeDataset, episodes: Iterable[int]) -> list[Row]:
     """Return rows of one whole episode each, for `read_batch`."""
     return [(Segment(int(episode), 0, dataset.length(int(episode))),) for episode in episodes]
-
-
-def common_length(rows: Sequence[Row]) -> int:
-    """Return T, the one length of `rows`.
-
-    Raises:
-        ValueError: naming two lengths, if they differ.
-    """
-    lengths = [row_length(row) for row in rows]
-    for number, length in enumerate(lengths):
-        if length != lengths[0]:
-            raise ValueError(
-                f"the rows of a batch must have one length: row 0 (of episode {rows[0][0].episode}) has {lengths[0]} "
-                f"steps, row {number} (of episode {rows[number][0].episode}) has {length}"
-            )
-    return lengths[0]
 
 
 def read_batch(
@@ -59,35 +46,23 @@ def read_batch(
         ValueError: if the lengths differ.
         DatasetError: if the data are damaged.
     """
-    length = common_length(rows)
-    if draw_on is not None and dataset.info.recipe is not None and dataset.info.options["renderer"] != MUJOCO:
-        views = [dataset.view(*segment) for row in rows for segment in row]
-        image = render_on(views, draw_on).unflatten(0, (-1, length))  # (B T H W C)
-    else:
-        image = _stack(dataset, "image", rows, length, pin_memory)  # (B T H W C)
-    small = [
-        _stack(dataset, "action", rows, length).float(),
-        _stack(dataset, "reward", rows, length),
-        1.0 - _stack(dataset, "terminal", rows, length).float(),
-        _stack(dataset, "is_first", rows, length),
-    ]
-    return Batch(image.permute(0, 1, 4, 2, 3), *(x.pin_memory() if pin_memory else x for x in small))
+    draft = Draft(dataset, rows, pin_memory, draw_on)
+    for task in draft.tasks:
+        task()
+    return draft.batch
 
 
-def _stack(
-    dataset: EpisodeDataset, name: str, rows: Sequence[Row], length: int, pin_memory: bool = False
-) -> torch.Tensor:
-    """Decode one array of several rows into one fresh tensor (B T ...)."""
-    spec = dataset.info.arrays[name]
-    dtype = torch.from_numpy(np.empty(0, spec.dtype)).dtype
-    stacked = torch.empty((len(rows), length, *spec.shape), dtype=dtype, pin_memory=pin_memory)
-    for row, out in zip(rows, stacked.numpy(), strict=True):
-        filled = 0
-        for segment in row:
-            end = filled + segment.stop - segment.start
-            dataset.read(name, *segment, out=out[filled:end])
-            filled = end
-    return stacked
+class _Pending(NamedTuple):
+    """A batch that threads are working on."""
+
+    draft: Draft
+    parts: list[Future[None]]
+
+    def result(self) -> Batch:
+        """Wait until it is whole."""
+        for part in self.parts:
+            part.result()
+        return self.draft.batch
 
 
 class Loader:
@@ -102,7 +77,8 @@ class Loader:
         sampler: which rows, by step; it is asked by the consumer's thread alone.
         start_step: the first step.
         threads: how many decode.
-        depth: how many batches are prepared ahead.
+        depth: how many batches are prepared ahead, at most.
+        memory: bytes for those and for the data set's cache, whose limit it sets; see `Budget`.
         pin_memory: put the batches where a GPU fetches them without waiting.
         draw_on: where to draw frames that are drawn on reading, see `read_batch`.
 
@@ -117,15 +93,18 @@ class Loader:
         start_step: int = 0,
         threads: int = 2,
         depth: int = 3,
+        memory: float = MEMORY,
         pin_memory: bool = False,
         draw_on: torch.device | None = None,
     ) -> None:
         if threads < 1 or depth < 1:
             raise ValueError(f"the loader needs threads and depth of 1 or more, not {threads} and {depth}")
         self.dataset, self.sampler, self.pin_memory, self.draw_on = dataset, sampler, pin_memory, draw_on
-        self._next_step, self._depth = start_step, depth
+        self.budget = Budget(memory, batch_bytes(dataset.info, sampler.batch(start_step)), depth)
+        dataset.cache.limit = self.budget.cache
+        self._next_step = start_step
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="loader")
-        self._ahead: deque[Future[Batch]] = deque()
+        self._ahead: deque[_Pending] = deque()
 
     def __enter__(self) -> Loader:
         return self
@@ -139,8 +118,8 @@ class Loader:
         return self
 
     def __next__(self) -> Batch:
-        while len(self._ahead) < self._depth:
-            self._ahead.append(self._pool.submit(self._read, self.sampler.batch(self._next_step)))
+        while len(self._ahead) < self.budget.ahead:
+            self._ahead.append(self._begin(self.sampler.batch(self._next_step)))
             self._next_step += 1
         return self._ahead.popleft().result()
 
@@ -149,5 +128,7 @@ class Loader:
         self._ahead.clear()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _read(self, rows: list[Row]) -> Batch:
-        return read_batch(self.dataset, rows, self.pin_memory, self.draw_on)
+    def _begin(self, rows: list[Row]) -> _Pending:
+        """Have a batch read, row by row: in the rows' order, so that each finds what the batch before has left it."""
+        draft = Draft(self.dataset, rows, self.pin_memory, self.draw_on)
+        return _Pending(draft, [self._pool.submit(task) for task in draft.tasks])

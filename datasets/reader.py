@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Protocol
 
 import numpy as np
 
+from .cache import Cache
 from .episode import ArraySpec, Episode, core_arrays
 from .files import DatasetError
-from .folder import Where, open_folder
+from .folder import Folder, Where, open_folder
 from .frames.recipes import RECIPES
 from .frames.renderers import render_views
 from .frames.scene import View
 from .info import DatasetInfo
-from .shard import Shard, SmallArrays, committed
+from .shard import Shard, committed
+from .tar import Tar
+from .tar_index import read_index
 
 OPENERS = 4  # threads that open shards: on a cold or a network disk most of the time is waiting
+FAR_OPENERS = 16  # in an object store all of it
 
 
 class Piece(Protocol):
@@ -50,6 +54,7 @@ class EpisodeDataset:
         info: what `dataset.json` says.
         indices: (E) int64, the episodes present, ascending.
         lengths: (E) int64, their numbers of steps, in the same order.
+        cache: what was decoded and is wanted again; whoever has a budget sets its `limit`.
 
     Raises:
         DatasetError: naming the shard and the file, if one is missing, has the wrong size, or is damaged. What is too
@@ -63,13 +68,14 @@ class EpisodeDataset:
             raise DatasetError(
                 f"{self.folder}: frames are drawn by a recipe {self.info.recipe!r}, which this version lacks"
             )
-        folders = [place.folder for place in committed(self.folder, self.info)]
-        with ThreadPoolExecutor(OPENERS) as pool:
-            self._pieces: list[Piece] = list(pool.map(partial(Shard, info=self.info, cache=SmallArrays()), folders))
+        self.cache = Cache()
+        self._pieces = _open_pieces(self.folder, self.info, self.cache)
         empty = [np.empty(0, np.int64)]
-        self.indices = np.concatenate(empty + [piece.episodes for piece in self._pieces])
-        self.lengths = np.concatenate(empty + [piece.lengths for piece in self._pieces])
-        self._owners = np.repeat(np.arange(len(self._pieces)), [len(piece.episodes) for piece in self._pieces])
+        episodes = np.concatenate(empty + [piece.episodes for piece in self._pieces])
+        order = np.argsort(episodes)  # a tar holds episodes of one split, so those of two tars alternate
+        self.indices = episodes[order]
+        self.lengths = np.concatenate(empty + [piece.lengths for piece in self._pieces])[order]
+        self._owners = np.repeat(np.arange(len(self._pieces)), [len(piece.episodes) for piece in self._pieces])[order]
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -162,11 +168,12 @@ class EpisodeDataset:
         return Episode(**arrays, **scalars, extras=extras)  # type: ignore[arg-type]
 
     def _spec(self, name: str, per_step: bool) -> ArraySpec:
-        names = [key for key, spec in self.info.arrays.items() if spec.per_step == per_step]
-        if name not in names:
+        spec = self.info.arrays.get(name)
+        if spec is None or spec.per_step != per_step:
             kind = "a value per step" if per_step else "one value an episode"
+            names = [key for key, spec in self.info.arrays.items() if spec.per_step == per_step]
             raise ValueError(f"there is no array {name!r} with {kind}; there are {', '.join(names)}")
-        return self.info.arrays[name]
+        return spec
 
     def _row(self, episode: int) -> int:
         """Return where an episode is in `indices`."""
@@ -176,6 +183,19 @@ class EpisodeDataset:
                 f"episode {episode} is not in {self.folder}, which holds {len(self)} of {self.info.episodes}"
             )
         return row
+
+
+def _open_pieces(folder: Folder, info: DatasetInfo, cache: Cache) -> list[Piece]:
+    """Open the tars of a data set, or else its shards."""
+    tars = read_index(folder, info)
+    jobs: list[Callable[[], Piece]]
+    if tars:
+        known = folder.listed()
+        jobs = [partial(Tar, known, name, record, info, cache) for name, record in tars.items()]
+    else:
+        jobs = [partial(Shard, place.folder, info, cache) for place in committed(folder, info)]
+    with ThreadPoolExecutor(OPENERS if folder.near else FAR_OPENERS) as pool:
+        return list(pool.map(lambda job: job(), jobs))
 
 
 class _Window(Mapping[str, np.ndarray]):

@@ -1,8 +1,9 @@
 """Which steps of which episodes make batch number `step`: pure functions, so all processes agree and a run can go on
 anywhere.
 
-Both samplers walk through the concatenation of the epochs' permutations, in which every episode comes exactly once an
-epoch: `WholeTrajectories` cuts it into batches, `Streams` deals it out to rows that never end.
+`WholeTrajectories` and `Streams` walk through the concatenation of the epochs' permutations, in which every episode
+comes exactly once an epoch: the one cuts it into batches, the other deals it out to rows that never end. `Windows` are
+drawn anew for every batch.
 
 Axes: B batch, E episodes, W window.
 """
@@ -14,8 +15,8 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass
 from functools import lru_cache
-from itertools import count
-from typing import NamedTuple
+from itertools import chain, count
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -44,10 +45,12 @@ class Sampler(ABC):
         ValueError: if there are no episodes, or the batch cannot be shared equally.
     """
 
+    carries: ClassVar[bool] = False  # whether a row goes on where the same row of the batch before has stopped
+
     episodes: np.ndarray  # (E) their indices
     lengths: np.ndarray  # (E) their numbers of steps
     batch_size: int  # B, the global batch, summed over the ranks; each rank takes a contiguous share of its rows
-    seed: int  # of the permutations
+    seed: int  # of all that is drawn
     rank: int = 0  # of this process
     world_size: int = 1  # number of processes
 
@@ -113,13 +116,14 @@ class Streams(Sampler):
         ValueError: as `Sampler`, or if the window has no step.
     """
 
+    carries: ClassVar[bool] = True
+
     _: KW_ONLY
     window: int  # W, in steps
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.window < 1:
-            raise ValueError(f"a window must have 1 step or more, not {self.window}")
+        _check_window(self.window)
         # (B) where each epoch begins in every stream, as far as asked
         self._begins = [np.zeros(self.batch_size, np.int64)]
         self._ends = lru_cache(maxsize=2 * len(self.rows))(self._cumulate)
@@ -168,3 +172,52 @@ class Streams(Sampler):
         """Return the positions in `episodes` that an epoch deals to a row: every B-th of what is concatenated."""
         first = (row - epoch * len(self.episodes)) % self.batch_size
         return self._epoch(epoch)[first :: self.batch_size]
+
+
+@dataclass(eq=False)
+class Windows(Sampler):
+    """Windows that begin anywhere: at a step drawn from all steps of all episodes, so longer ones come more often.
+
+    Where its episode ends inside a window, others follow from their first step, drawn from all alike, of any lengths:
+    `Batch.first` marks the border, and the model forgets there what was before. Nothing is carried into a window, so
+    its own first step, mostly in the middle of an episode, is a beginning for the model too, although no episode
+    begins there and an action led to it: whoever trains on it says so by `Batch.afresh`, as DreamerV3's replay does.
+
+    Raises:
+        ValueError: as `Sampler`, or if the window has no step.
+    """
+
+    _: KW_ONLY
+    window: int  # W, in steps
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_window(self.window)
+        self._ends = np.cumsum(self.lengths)  # (E) where each episode ends, counted over all steps
+        self._most = -(-(self.window - 1) // int(self.lengths.min()))  # episodes that may follow the first of a row
+
+    def batch(self, step: int) -> list[Row]:
+        """Return this rank's windows of batch `step`; every rank draws those of all, from one generator."""
+        generator = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(step,)))
+        starts = generator.integers(self._ends[-1], size=self.batch_size)
+        following = generator.integers(len(self.episodes), size=(self.batch_size, self._most))
+        return [self._cut(starts[row], following[row]) for row in self.rows]
+
+    def _cut(self, start: int, following: np.ndarray) -> Row:
+        """Return W steps from step `start` of all on; `following` are the places of the episodes that may come then."""
+        place = np.searchsorted(self._ends, start, "right")
+        inside = start - self._ends[place] + self.lengths[place]
+        segments: list[Segment] = []
+        missing = self.window
+        for begin, turn in chain([(inside, place)], ((0, turn) for turn in following)):
+            stop = min(begin + missing, self.lengths[turn])
+            segments.append(Segment(int(self.episodes[turn]), int(begin), int(stop)))
+            missing -= stop - begin
+            if not missing:
+                break
+        return tuple(segments)
+
+
+def _check_window(window: int) -> None:
+    if window < 1:
+        raise ValueError(f"a window must have 1 step or more, not {window}")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import threading
-from collections import OrderedDict
 from typing import NamedTuple
 
+import google_crc32c
 import numpy as np
 from numcodecs.zstd import Zstd
 
+from .cache import Cache
 from .chunked import ChunkedReader, data_file
 from .files import DatasetError
 from .folder import Folder, Where, open_folder
@@ -17,7 +17,6 @@ from .info import DatasetInfo, ShardRange
 from .manifest import MANIFEST, Manifest, check_file
 
 SHARDS = "shards"  # the folder they are in
-CACHE_BYTES = 64e6  # of decoded small arrays, per data set and process
 _NAME = re.compile(r"(\d{6,})-(\d{6,})")
 
 
@@ -28,57 +27,29 @@ class Place(NamedTuple):
     folder: Folder
 
 
-class SmallArrays:
-    """Decoded small arrays, the latest used of them; threads may share it, and it travels empty to other processes."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._kept: OrderedDict[tuple[str, str], np.ndarray] = OrderedDict()
-        self._bytes = 0
-
-    def __reduce__(self) -> tuple[type[SmallArrays], tuple[()]]:
-        return SmallArrays, ()
-
-    def get(self, key: tuple[str, str]) -> np.ndarray | None:
-        """Return what is kept under (shard, array)."""
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-            return self._kept.get(key)
-
-    def put(self, key: tuple[str, str], values: np.ndarray) -> None:
-        """Keep an array, and drop the longest unused ones beyond the limit."""
-        with self._lock:
-            if key in self._kept:
-                return
-            self._kept[key] = values
-            self._bytes += values.nbytes
-            while self._bytes > CACHE_BYTES and len(self._kept) > 1:
-                self._bytes -= self._kept.popitem(last=False)[1].nbytes
-
-
 class Shard:
-    """Reads the episodes of one shard. Opening checks every size and all small files.
+    """Reads the episodes of one shard. Opening checks every size (as far as the folder lists it) and, on a disk, all
+    small files; all that is read is checked then.
 
     Raises:
         DatasetError: naming the shard and the file, if anything is missing, has the wrong size, or is damaged.
     """
 
-    def __init__(self, folder: Folder, info: DatasetInfo, cache: SmallArrays) -> None:
+    def __init__(self, folder: Folder, info: DatasetInfo, cache: Cache) -> None:
         self.folder, self.info, self.cache = folder, info, cache
         self.manifest = Manifest.read(folder)
         self.range = self.manifest.range
         self.episodes = np.arange(*self.range)
         if self.manifest.fingerprint != info.fingerprint:
             raise DatasetError(f"{folder}: {MANIFEST} is of another data set, with other settings")
-        for name, record in self.manifest.files.items():
+        for name, record in self.manifest.files.items() if folder.lists else ():
             check_file(folder, name, record, thorough=False)
         self.lengths = np.array(self.manifest.lengths, np.int64)
         padded = info.padded(self.lengths)
         self.offsets = np.cumsum(padded) - padded
         self.steps = int(padded.sum())  # of the flat time axis
         self.big = {
-            name: ChunkedReader(folder, name, spec, info.chunk, self.steps)
+            name: ChunkedReader(folder, name, spec, info.chunk, self.steps, cache)
             for name, spec in info.stored.items()
             if info.is_chunked(name)
         }
@@ -93,7 +64,8 @@ class Shard:
         row = episode - self.range.first
         offset = int(self.offsets[row])
         if name in self.big:
-            self.big[name].read(offset + start, offset + stop, out)
+            goes_on = stop < self.lengths[row]
+            self.big[name].read(offset + start, offset + stop, out, goes_on)
         else:
             out[...] = self.small(name)[offset + start : offset + stop]
 
@@ -115,7 +87,10 @@ class Shard:
         file = f"{name}/{data_file(spec)}"
         rows = self.steps if spec.per_step else len(self.lengths)
         try:
-            raw = Zstd().decode(self.folder.read(file))
+            packed = self.folder.read(file)
+            if google_crc32c.value(packed) != self.manifest.files[file].crc32c:
+                raise ValueError("it does not match its checksum")
+            raw = Zstd().decode(packed)
             return np.frombuffer(raw, np.dtype(spec.dtype).newbyteorder("<")).reshape(rows, *spec.shape)
         except FileNotFoundError:
             raise DatasetError(f"{self.folder}: {file} is missing") from None
@@ -130,7 +105,7 @@ def committed(root: Where, info: DatasetInfo) -> list[Place]:
         DatasetError: if a folder's name cannot be of this data set.
     """
     largest: dict[int, Place] = {}
-    for place in everything(root):
+    for place in everything(root, info):
         first, stop = place.range
         if first % info.episodes_per_shard or not 0 < stop - first <= info.episodes_per_shard:
             raise DatasetError(
@@ -142,8 +117,15 @@ def committed(root: Where, info: DatasetInfo) -> list[Place]:
     return [largest[first] for first in sorted(largest)]
 
 
-def everything(root: Where) -> list[Place]:
-    """List every shard folder, also those that a larger one covers."""
-    shards = open_folder(root) / SHARDS
+def everything(root: Where, info: DatasetInfo) -> list[Place]:
+    """List every shard folder, also those that a larger one covers.
+
+    In an object store a shard comes file by file: it is there when its manifest is, the last one. What cannot be
+    listed, behind a web server, has to be whole.
+    """
+    shards = (open_folder(root) / SHARDS).listed()
+    if not shards.lists:
+        return [Place(what, shards / what.name) for what in info.shard_ranges()]
     matches = [_NAME.fullmatch(name) for name in shards.folders()]
-    return [Place(ShardRange(int(m[1]), int(m[2])), shards / m[0]) for m in matches if m]
+    places = [Place(ShardRange(int(m[1]), int(m[2])), shards / m[0]) for m in matches if m]
+    return [place for place in places if shards.near or place.folder.has(MANIFEST)]

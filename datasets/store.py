@@ -71,17 +71,27 @@ def write_shard(root: Path, info: DatasetInfo, what: ShardRange, episodes: Itera
     final = shards_folder(root) / what.name
     draft = scratch(scratch_folder(root), what.name)
     try:
-        draft.mkdir(parents=True)
-        writer = _ShardWriter(draft, info)
-        try:
-            for index, episode in zip(range(what.first, what.stop), episodes, strict=True):
-                writer.append(index, episode)
-            writer.finish(what)
-        finally:
-            writer.close()
+        build_shard(draft, info, what, episodes)
         return _commit(draft, final)
     finally:
         remove(draft)
+
+
+def build_shard(draft: Path, info: DatasetInfo, what: ShardRange, episodes: Iterable[Episode]) -> Manifest:
+    """Make the folder `draft` and write the shard of `episodes` into it; return its manifest.
+
+    Raises:
+        ValueError: if an episode does not fit the data set's `arrays`.
+        OSError: if the disk is full, or the like.
+    """
+    draft.mkdir(parents=True)
+    writer = _ShardWriter(draft, info)
+    try:
+        for index, episode in zip(range(what.first, what.stop), episodes, strict=True):
+            writer.append(index, episode)
+        return writer.finish(what)
+    finally:
+        writer.close()
 
 
 def _commit(draft: Path, final: Path) -> bool:
@@ -125,8 +135,8 @@ class _ShardWriter:
             else:
                 self.small[name].append(value[None])
 
-    def finish(self, what: ShardRange) -> None:
-        """Write the rest, the manifest last, and make all of it survive a power cut."""
+    def finish(self, what: ShardRange) -> Manifest:
+        """Write the rest, the manifest last, and make all of it survive a power cut. Return the manifest."""
         group = zarr.create_group(self.folder)
         digests = {name: writer.finish(group) for name, writer in self.big.items()}
         padded = self.info.padded(np.array(self.lengths, np.int64))
@@ -138,8 +148,10 @@ class _ShardWriter:
             digests[name] = google_crc32c.value(values.tobytes())
         files = record_files(self.folder)
         flush_all(self.folder)
-        Manifest(what, self.info.fingerprint, self.lengths, digests, files).write(self.folder)
+        manifest = Manifest(what, self.info.fingerprint, self.lengths, digests, files)
+        manifest.write(self.folder)
         flush(self.folder)
+        return manifest
 
     def close(self) -> None:
         """Let go of the files, whatever happened. On a full disk closing one fails too: the others are closed still."""

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, TypeVar
 
 import google_crc32c
 
+from .cache import Cache
 from .files import DatasetError, TooNewError
-from .folder import Where, open_folder
+from .folder import Folder, Where, open_folder
 from .info import DatasetInfo
 from .manifest import Manifest, check_file
-from .shard import SHARDS, Place, Shard, SmallArrays, committed
+from .shard import SHARDS, Place, Shard, committed
+from .tar import Tar
+from .tar_index import TarRecord, read_index
+
+Thing = TypeVar("Thing")
+Result = TypeVar("Result")
 
 
 class Checked(NamedTuple):
@@ -33,27 +40,30 @@ def verify(
     progress: Callable[[int, int], object] = lambda done, total: None,
     workers: int | None = None,
 ) -> list[str]:
-    """Check every shard of a data set thoroughly.
+    """Check every shard, or every tar, of a data set thoroughly.
 
     Args:
         root: the data set's folder.
-        progress: called with the shards checked and their total.
-        workers: shards checked side by side; None: as many as there are cores.
+        progress: called with the shards or tars checked and their total.
+        workers: how many are checked side by side; None: as many as there are cores.
 
     Returns:
-        What is wrong, a line each, naming the shard and the file; the shards still missing come last.
+        What is wrong, a line each, naming the shard and the file, or the tar, episode and array; the shards still
+        missing come last.
 
     Raises:
-        DatasetError: if there is no data set, or its `dataset.json` is damaged.
+        DatasetError: if there is no data set, or its `dataset.json`, or the index of its tars, is damaged.
         ValueError: if there is to be no worker.
     """
     folder = open_folder(root)
     info = DatasetInfo.read(folder)
+    tars = read_index(folder, info)
+    if tars:
+        check = partial(_tar_problems, folder, info)
+        return _collect(side_by_side(list(tars.items()), check, workers), len(tars), progress)
     places = committed(folder, info)
-    problems: list[str] = []
-    for done, checked in enumerate(check_shards(places, info, _or_say_so, workers), 1):
-        problems += checked.problems
-        progress(done, len(places))
+    checks = check_shards(places, info, _or_say_so, workers)
+    problems = _collect((checked.problems for checked in checks), len(places), progress)
     present = {place.range.first: place.range.stop for place in places}
     for wanted in info.shard_ranges():
         if present.get(wanted.first, 0) < wanted.stop:
@@ -67,7 +77,14 @@ def check_shards(
     check: Callable[[Place, DatasetInfo], list[str]],
     workers: int | None = None,
 ) -> Iterator[Checked]:
-    """Check shards side by side, and yield what was found in their order. Who stops listening stops the checking.
+    """Check shards side by side, and yield what was found in their order. Who stops listening stops the checking."""
+    yield from side_by_side(places, lambda place: Checked(place, check(place, info)), workers)
+
+
+def side_by_side(
+    things: Sequence[Thing], work: Callable[[Thing], Result], workers: int | None = None
+) -> Iterator[Result]:
+    """Yield what `work` returns of each thing, in their order. Who stops listening stops the work.
 
     Threads, because the checksums and zstd let go of the interpreter's lock.
     """
@@ -75,11 +92,19 @@ def check_shards(
         raise ValueError(f"--workers {workers}: 1 or more")
     pool = ThreadPoolExecutor(workers or cores())
     try:
-        jobs = [pool.submit(check, place, info) for place in places]
-        for place, job in zip(places, jobs, strict=True):
-            yield Checked(place, job.result())
+        for job in [pool.submit(work, thing) for thing in things]:
+            yield job.result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _collect(checks: Iterator[list[str]], total: int, progress: Callable[[int, int], object]) -> list[str]:
+    """Return the problems of all."""
+    problems: list[str] = []
+    for done, found in enumerate(checks, 1):
+        problems += found
+        progress(done, total)
+    return problems
 
 
 def shard_problems(place: Place, info: DatasetInfo) -> list[str]:
@@ -110,6 +135,16 @@ def _or_say_so(place: Place, info: DatasetInfo) -> list[str]:
         return [f"{error.filename or place.folder} cannot be read: {error.strerror or error}"]
 
 
+def _tar_problems(folder: Folder, info: DatasetInfo, named: tuple[str, TarRecord]) -> list[str]:
+    """Check one tar; what keeps it from being read is one more problem."""
+    try:
+        return list(Tar(folder, *named, info, Cache(0)).problems())
+    except DatasetError as error:
+        return [str(error)]
+    except OSError as error:
+        return [f"{folder / named[0]} cannot be read: {error.strerror or error}"]
+
+
 def _file_problems(place: Place) -> list[str]:
     """Compare every file with its record."""
     problems = []
@@ -127,7 +162,7 @@ def _file_problems(place: Place) -> list[str]:
 
 def _value_problems(place: Place, info: DatasetInfo) -> list[str]:
     """Compare what every array decodes to with its digest, chunk by chunk."""
-    shard = Shard(place.folder, info, SmallArrays())
+    shard = Shard(place.folder, info, Cache(0))
     digests = {name: reader.digest() for name, reader in shard.big.items()}
     small = [name for name in info.stored if name not in digests]
     digests |= {name: google_crc32c.value(shard.small(name).tobytes()) for name in small}

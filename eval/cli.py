@@ -40,7 +40,7 @@ class EvaluateConfig:
     """
 
     checkpoint: Path  # a run's folder (its best checkpoint is taken) or one checkpoint's folder
-    data: Path  # a data set's folder, from `collect`
+    data: str  # a data set, from `collect`: its folder, or its URL (s3://bucket/folder)
     out: Path | None = None  # where to write; by default the run's folder / evaluation-SPLIT; files there are replaced
     episodes: int | None = None  # how many of the split, from its first on; by default all
     split: str = "test"  # train, validation or test

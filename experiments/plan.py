@@ -27,7 +27,7 @@ Options = dict[str, Any]  # of a command, without the leading dashes: {"optim.lr
 class DataConfig:
     """A data set of a sweep."""
 
-    path: Path  # its folder
+    path: str  # its folder, or its URL
     collect: Options = field(default_factory=dict)  # how `collect` makes it; nothing: it is there
     models: dict[str, Options] = field(default_factory=dict)  # what models are given besides, on these data
 

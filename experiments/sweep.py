@@ -15,6 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from ..datasets.folder import open_folder
+from ..datasets.info import INFO
 from ..eval.findings import number
 from ..worldmodels.interrupt import StopRequest
 from .children import Children, Failed, Stopped
@@ -123,7 +125,7 @@ class Sweep:
         data = self.config.data[name]
         if data.collect:
             self.children.run(collect_command(data), self.config.out / "logs" / f"{name}.log")
-        elif not (data.path / "dataset.json").exists():
+        elif not open_folder(data.path).has(INFO):
             raise ValueError(f"there is no data set in {data.path}; data.{name}.collect could say how to make it")
 
     def _equal_steps(self, run: Run) -> None:

@@ -32,20 +32,21 @@ goes on exactly where the run was. Several processes: `accelerate launch --multi
 RUN_CONFIG = "config.json"
 # what may change when a run is resumed; all else decides what is learned, and another value would be another run
 CHANGEABLE = {"data", "out", "model", "steps", "minutes", "resume", "config", "device", "cpu_threads", "loader_threads"}
-CHANGEABLE |= {"tracker", "validate_every", "validation_episodes", "save_every", "log_every"}
+CHANGEABLE |= {"cache_gb", "tracker", "validate_every", "validation_episodes", "save_every", "log_every"}
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """One training run."""
 
-    data: Path  # a data set folder made by `collect`
+    data: str  # a data set made by `collect`: its folder, or its URL (s3://bucket/folder)
     out: Path  # the run folder: config, metrics.jsonl, checkpoints
     model: str = "s4wm"  # a preset (s4wm-2d), or a family (s4wm) completed by the image size
     steps: int = 100_000  # optimiser steps
     minutes: float = 0.0  # of training after which the run ends, validated and saved, before `steps`; 0: at `steps`
     batch_size: int = 8  # rows a step, over all processes
     window: int = 0  # steps of a TBTT window, the state carried from one to the next; 0: rows are whole trajectories
+    random_windows: bool = False  # with --window: windows that begin anywhere, no state carried, instead of streams
     seed: int = 0  # of weights, data order and latents
     resume: bool = False  # go on with the run in --out
     config: Path | None = None  # a config.json to start from instead of the preset; flags win
@@ -57,6 +58,7 @@ class TrainConfig:
     device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: a GPU where there is one
     cpu_threads: int = 0  # of torch, per process; 0: the cores shared out over the processes
     loader_threads: int = 2  # that decode batches ahead
+    cache_gb: float = 1.0  # memory of each process for batches ahead (up to half) and decoded data to be used again
     tracker: Literal["none", "tensorboard", "wandb", "trackio"] = "none"  # besides metrics.jsonl
     world_model: WorldModelConfig = field(default_factory=ParallelConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
@@ -65,9 +67,11 @@ class TrainConfig:
         for name in ("steps", "batch_size", "validate_every", "validation_episodes", "save_every", "log_every"):
             if isinstance(value := getattr(self, name), int) and value < 1:
                 raise ValueError(f"--{name.replace('_', '-')} must be 1 or more, not {value}")
-        for name in ("minutes", "window"):
+        for name in ("minutes", "window", "cache_gb"):
             if isinstance(value := getattr(self, name), int | float) and value < 0:
-                raise ValueError(f"--{name} must be 0 or more, not {value}")
+                raise ValueError(f"--{name.replace('_', '-')} must be 0 or more, not {value}")
+        if self.random_windows is True and self.window == 0:
+            raise ValueError("--random-windows needs --window, their length in steps, as in --window 48")
 
 
 def fit_to_data(model: WorldModelConfig, info: DatasetInfo) -> WorldModelConfig:
@@ -118,9 +122,10 @@ def read_run_config(path: Path) -> dict[str, Any]:
 def _early(arguments: Sequence[str]) -> argparse.Namespace:
     """Read the few flags that decide the defaults of all others."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    for flag in ("--data", "--out", "--config"):
+    for flag in ("--out", "--config"):
         parser.add_argument(flag, type=Path)
-    parser.add_argument("--model")
+    for flag in ("--data", "--model"):
+        parser.add_argument(flag)
     parser.add_argument("--resume", action="store_true")
     return parser.parse_known_args(arguments)[0]
 

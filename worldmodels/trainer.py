@@ -17,22 +17,21 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from accelerate.utils import gather_object
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflatten
 from tqdm import tqdm
 
 from ..datasets.batch import Batch
-from ..datasets.loader import Loader, read_batch
+from ..datasets.loader import read_batch
 from ..datasets.reader import EpisodeDataset
-from ..datasets.samplers import Sampler, Streams, WholeTrajectories
 from .base import Loss, State, WorldModel
 from .checkpoint import BEST, CHECKPOINTS, describe, latest, load_weights, save_model, whole_folder
 from .clock import TrainingClock
 from .config import to_dict
 from .device import generator_state, make_accelerator, peak_memory, restore_generator, spawned_seed
 from .families import build
+from .feed import build_loader, build_sampler
 from .interrupt import StopRequest
 from .leave import leave
 from .optim import build_optimizer, lr_factor, set_lr
@@ -73,14 +72,14 @@ class Trainer:
             raise ValueError(
                 f"{config.data} has {len(self.train)} training and {len(self.validation)} validation episodes"
             )
-        self.sampler = self._sampler()
+        self.sampler = build_sampler(config, self.dataset, self.train, self.accelerator)
         torch.manual_seed(config.seed)  # the same weights in every process
         model = build(config.world_model)
         optimizer = build_optimizer(model, config.optim)
         self.parameters = sum(p.numel() for p in model.parameters())
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
         self.step, self.best = 0, math.inf
-        self.carry: State | None = None  # after the last window; whole trajectories start afresh
+        self.carry: State | None = None  # after the last window of streams; all else starts afresh
         self.clock = TrainingClock(self.accelerator.device)
         torch.manual_seed(spawned_seed(config.seed, self.accelerator.process_index))  # latents differ by process
         with ExitStack() as held:  # given back if the run cannot begin
@@ -99,9 +98,7 @@ class Trainer:
     def fit(self) -> int | None:
         """Train until `steps` or `minutes`, or until asked to stop; return the signal that asked, if one did."""
         config, device = self.config, self.accelerator.device
-        gpu = device if device.type == "cuda" else None
-        threads = config.loader_threads
-        loader = Loader(self.dataset, self.sampler, self.step, threads, pin_memory=gpu is not None, draw_on=gpu)
+        loader = build_loader(config, self.dataset, self.sampler, self.step, self.accelerator)
         main = self.accelerator.is_main_process
         bar = tqdm(total=config.steps, initial=self.step, unit="step", disable=not main, dynamic_ncols=True)
         end = End(0, self._late())
@@ -131,21 +128,12 @@ class Trainer:
             self.accelerator.end_training()
         return end.signal or None
 
-    def _sampler(self) -> Sampler:
-        """Return what says which steps of which training episodes this process trains on."""
-        config = self.config
-        lengths = np.array([self.dataset.length(int(episode)) for episode in self.train])
-        shared = config.seed, self.accelerator.process_index, self.accelerator.num_processes
-        if config.window:
-            return Streams(self.train, lengths, config.batch_size, *shared, window=config.window)
-        return WholeTrajectories(self.train, lengths, config.batch_size, *shared)
-
     def _update(self, batch: Batch) -> tuple[Loss, torch.Tensor]:
         """Take one optimiser step; return the loss and the gradient's norm, both still on the device."""
         config = self.config
         set_lr(self.optimizer, lr_factor(self.step, config.steps, config.optim))
-        loss = self.model(batch, self.carry)
-        if config.window:
+        loss = self.model(batch if self.sampler.carries else batch.afresh(), self.carry)
+        if self.sampler.carries:
             # a copy in one layout: views would keep whole sequences alive, and a restored state has no other layout
             self.carry = tree_map(lambda x: x.clone(memory_format=torch.contiguous_format), loss.state)
         self.accelerator.backward(loss.total)
@@ -217,7 +205,7 @@ class Trainer:
     def _save(self) -> None:
         """Write a checkpoint from which the run goes on exactly, then drop the older ones."""
         generators = gather_object([generator_state(self.accelerator.device)])
-        carries = gather_object([[leaf.cpu() for leaf in tree_leaves(self.carry)]] if self.config.window else [])
+        carries = gather_object([[leaf.cpu() for leaf in tree_leaves(self.carry)]] if self.sampler.carries else [])
         if not self.accelerator.is_main_process:
             return
         folders = self.config.out / CHECKPOINTS
@@ -252,7 +240,7 @@ class Trainer:
         self.step, self.best = state["step"], state["best"]
         self.clock.set(state["seconds"])
         restore_generator(state["generators"][self.accelerator.process_index], self.accelerator.device)
-        if self.config.window:
+        if self.sampler.carries:
             self._restore_carry(state["carries"][self.accelerator.process_index])
 
     def _restore_carry(self, leaves: list[torch.Tensor]) -> None:

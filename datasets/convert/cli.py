@@ -11,6 +11,7 @@ from typing import Annotated, Literal, NoReturn
 import tyro
 
 from ..files import DatasetError
+from ..folder import is_url
 from ..progress import Bars
 from ..splits import Splits
 from .clock import Clock
@@ -30,13 +31,13 @@ def _shown(value: str, default: str) -> object:
 class Arguments:
     """Bring episodes in from other formats, or take them away.
 
-    From: a longdream data set; a folder of official Memory Maze npz files; a folder of Dreamer replay npz files; an
-    HDF5 file in flat columns (ep_len, ep_offset, pixels, action, reward); a Minari data set of images. Which of these
-    it is is seen by looking at it.
+    From: a longdream data set, in shards or in tars; a folder of official Memory Maze npz files; a folder of Dreamer
+    replay npz files; an HDF5 file in flat columns (ep_len, ep_offset, pixels, action, reward); a Minari data set of
+    images. Which of these it is is seen by looking at it.
 
-    To: longdream (a data set to train on), webdataset (tar shards for each split, frames uncompressed), h5 (flat
-    columns, as stable-worldmodel reads them), minari (frames lossless, uncompressed), gif or mp4 (to look at, 4
-    episodes).
+    To: longdream (a data set to train on), webdataset (tar shards for each split, frames uncompressed: a data set to
+    train on, too), h5 (flat columns, as stable-worldmodel reads them), minari (frames lossless, uncompressed), gif or
+    mp4 (to look at, 4 episodes).
 
     Everything that is written is read back and compared, and has its name only once it is whole. Into longdream a
     stopped conversion goes on with the same command; the others start again.
@@ -48,12 +49,14 @@ class Arguments:
       longdream convert data/dm100 dm100-tars --to webdataset
       longdream convert data/dm100 ~/.minari/datasets/longdream/dm-v0 --to minari
       longdream convert data/dm100 look --to gif --episodes 10
+      longdream convert data/dm100 s3://bucket/dm100 --to longdream
     """
 
-    source: tyro.conf.Positional[Path]
-    """What to convert."""
-    destination: tyro.conf.Positional[Path]
-    """What to make. It must not be there yet; a data set that was begun is gone on with."""
+    source: tyro.conf.Positional[str]
+    """What to convert. A longdream data set may have a URL: s3://bucket/folder."""
+    destination: tyro.conf.Positional[str]
+    """What to make. It must not be there yet; a data set that was begun is gone on with. A longdream data set may have
+    a URL."""
     to: Goal
     """The format to make."""
     of: Annotated[Kind | None, _shown("KIND", "seen by looking at it")] = None
@@ -98,14 +101,18 @@ def _convert(arguments: Arguments, bars: Bars) -> None:
     _take_first(source, arguments)
     if arguments.to == "longdream":
         into_store(source, arguments.destination, bars)
-    elif arguments.to == "webdataset":
-        export(source, arguments.destination, TARS, bars)
+        return
+    if is_url(arguments.destination):
+        raise ValueError(f"{arguments.destination}: --to {arguments.to} writes to a disk; give a path")
+    destination = Path(arguments.destination)
+    if arguments.to == "webdataset":
+        export(source, destination, TARS, bars)
     elif arguments.to == "h5":
-        export(source, arguments.destination, columns(arguments.clock), bars)
+        export(source, destination, columns(arguments.clock), bars)
     elif arguments.to == "minari":
-        export(source, arguments.destination, MINARI, bars)
+        export(source, destination, MINARI, bars)
     else:
-        export_previews(source, arguments.destination, arguments.to, bars)
+        export_previews(source, destination, arguments.to, bars)
 
 
 def _source(arguments: Arguments) -> Source:
@@ -120,8 +127,11 @@ def _source(arguments: Arguments) -> Source:
     from .minari import MinariFolder
     from .stored import StoredEpisodes
 
-    path, wishes = arguments.source, _wishes(arguments)
-    kind = arguments.of or recognise(path)
+    path, wishes = Path(arguments.source), _wishes(arguments)
+    remote = is_url(arguments.source)
+    kind = arguments.of or ("longdream" if remote else recognise(path))
+    if remote and kind != "longdream":
+        raise ValueError(f"{arguments.source}: {kind} is read from a disk; download it first")
     if kind == "memory-maze":
         return MemoryMazeFolder(path, wishes)
     if kind == "dreamer":
@@ -131,8 +141,8 @@ def _source(arguments: Arguments) -> Source:
     if kind == "minari":
         return MinariFolder(path, wishes)
     if wishes != Wishes():
-        raise ValueError(f"{path} is a data set: it says itself what its context, splits and shards are")
-    return StoredEpisodes(path)
+        raise ValueError(f"{arguments.source} is a data set: it says itself what its context, splits and shards are")
+    return StoredEpisodes(arguments.source)
 
 
 def recognise(path: Path) -> Kind:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 
 from ..episode import Episode
-from ..files import DatasetError, remove_stale
-from ..folder import open_folder
+from ..files import DatasetError
+from ..folder import Where
 from ..info import DatasetInfo, ShardRange
 from ..progress import Progress
 from ..reader import EpisodeDataset
-from ..resume import begin, finish, missing_shards, set_aside, set_damaged_aside
+from ..resume import begin, finish, missing_shards, set_damaged_aside
 from ..shard import SHARDS, Place, committed
-from ..store import scratch_folder, write_shard
+from ..target import Target, open_target
 from ..verify import shard_problems
 from .source import Source, arrays_of, as_episode
 
@@ -28,7 +27,7 @@ class StoredEpisodes:
         ValueError: if it is not complete: episodes would change their number, and with it their split.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Where) -> None:
         self.dataset = EpisodeDataset(root)
         self.info = dataclasses.replace(self.dataset.info, recipe=None)
         if len(self.dataset) != self.info.episodes:
@@ -46,7 +45,7 @@ class StoredEpisodes:
         return self.dataset.episode(index)
 
 
-def into_store(source: Source, root: Path, progress: Progress) -> None:
+def into_store(source: Source, root: Where, progress: Progress) -> None:
     """Make a data set of a source's episodes, or what it still lacks of them: it goes on where it was stopped.
 
     Shards that are there are checked, damaged ones made again. Every new one is decoded and compared with what the
@@ -57,15 +56,16 @@ def into_store(source: Source, root: Path, progress: Progress) -> None:
         DatasetError: if a shard does not come back as it was written; it is set aside.
         OSError: if `root` cannot be written, or the disk is full. What was finished is kept.
     """
+    target = open_target(root)
     begin(root, source.info)
-    remove_stale(scratch_folder(root))
+    target.remove_stale()
     set_damaged_aside(root, source.info, progress)
     _check_same_source(source, root)
     missing = missing_shards(root, source.info)
     progress.begin(sum(stop - first for first, stop in missing), None)
     for what in missing:
-        write_shard(root, source.info, what, _episodes(source, what, progress))
-        _check_written(root, source.info, what)
+        target.write_shard(source.info, what, _episodes(source, what, progress))
+        _check_written(target, source.info, what)
     finish(root, source.info)
 
 
@@ -76,16 +76,16 @@ def _episodes(source: Source, what: ShardRange, progress: Progress) -> Iterator[
         yield episode
 
 
-def _check_written(root: Path, info: DatasetInfo, what: ShardRange) -> None:
+def _check_written(target: Target, info: DatasetInfo, what: ShardRange) -> None:
     """Decode a new shard; its manifest holds the digests of what the source gave."""
-    place = Place(what, open_folder(root) / SHARDS / what.name)
+    place = Place(what, (target.folder / SHARDS / what.name).listed())
     problems = shard_problems(place, info)
     if problems:
-        set_aside(root, what)
+        target.set_aside(what)
         raise DatasetError(f"{problems[0]}, though it was just written: is the disk sound? The shard is set aside")
 
 
-def _check_same_source(source: Source, root: Path) -> None:
+def _check_same_source(source: Source, root: Where) -> None:
     """Compare the last episode of every shard that is there: one file more or less would move all that follow it."""
     places = committed(root, source.info)
     if not places:

@@ -1,7 +1,7 @@
-"""webdataset: a folder of tar files for each split, one sample an episode, and the `dataset.json` beside them.
+"""webdataset: a folder of tar files for each split, one sample an episode, `dataset.json` and an index beside them.
 
 `train-000000.tar` holds samples like 000012.image.npy, 000012.action.npy, ...: every array as plain npy, the episode's
-number as key. Equal episodes give equal bytes.
+number as key. Equal episodes give equal bytes. With the index (tar_index.py) the folder is a data set like any other.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 from ..files import seal
 from ..info import DatasetInfo
 from ..splits import SPLITS
+from ..tar_scan import index_tars
 from .part import Format, ReadBack
 
 INFO = "dataset.json"
@@ -33,22 +34,25 @@ class _TarWriter:
         self.counts = dict.fromkeys(SPLITS, 0)
 
     def append(self, index: int, arrays: dict[str, np.ndarray]) -> None:
-        """Add an episode to its split's newest tar."""
+        """Add an episode to its split's newest tar: its small arrays side by side, so that one read fetches them."""
         split = self.split[index]
         count = self.counts[split]
         if count % self.info.episodes_per_shard == 0:
             self._close(split)
             path = self.folder / f"{split}-{count // self.info.episodes_per_shard:06d}.tar"
             self.writers[split] = self.open(str(path), encoder=False, mtime=0)
+        for big in (False, True):
+            sample = {f"{name}.npy": _npy(x) for name, x in arrays.items() if self.info.is_chunked(name) == big}
+            self.writers[split].write({"__key__": f"{index:06d}", **sample})
         self.counts[split] = count + 1
-        sample = {f"{name}.npy": _npy(value) for name, value in arrays.items()}
-        self.writers[split].write({"__key__": f"{index:06d}", **sample})
 
     def close(self) -> None:
-        """Close the tars, and say what they are."""
+        """Close the tars and, if all episodes are in them, say what they are and where everything lies."""
         for split in list(self.writers):
             self._close(split)
-        (self.folder / INFO).write_text(seal(self.info.to_json()))
+        if sum(self.counts.values()) == self.info.episodes:
+            (self.folder / INFO).write_text(seal(self.info.to_json()))
+            index_tars(self.folder, self.info)
 
     def _close(self, split: str) -> None:
         if split in self.writers:

@@ -60,7 +60,8 @@ def assert_arrays(found, index):
 def test_webdataset_reads_every_episode_of_every_split(tmp_path, toy):
     export(toy, tmp_path / "tars", TARS, Silent())
     names = sorted(path.name for path in (tmp_path / "tars").iterdir())
-    assert names == ["dataset.json", "test-000000.tar", "train-000000.tar", "train-000001.tar", "validation-000000.tar"]
+    tars = ["test-000000.tar", "train-000000.tar", "train-000001.tar", "validation-000000.tar"]
+    assert names == ["dataset.json", "tars.json", *tars]
     for split, episodes in {"train": [0, 1, 4, 5, 8, 9], "test": [2, 6], "validation": [3, 7]}.items():
         paths = [str(tmp_path / "tars" / name) for name in names if name.startswith(split)]
         samples = list(webdataset.WebDataset(paths, shardshuffle=False).decode())

@@ -1,5 +1,7 @@
 """Memory does not grow with the data set: reading takes what is read, checking takes a chunk."""
 
+import subprocess
+import sys
 import tracemalloc
 
 import numpy as np
@@ -52,3 +54,37 @@ def test_describing_does_not_touch_the_frames(root, monkeypatch):
     describe(dataset)  # imports, caches
     monkeypatch.setattr("longdream.datasets.chunked.ChunkedReader.read", None)
     assert "not 0 in 100.00% of the steps" in describe(dataset)
+
+
+STREAMING = """
+import sys, psutil, torch
+from longdream.datasets.loader import Loader
+from longdream.datasets.reader import EpisodeDataset
+from longdream.datasets.samplers import Windows
+
+def resident():
+    return psutil.Process().memory_info().rss
+
+torch.set_num_threads(1)
+dataset = EpisodeDataset(sys.argv[1])
+sampler = Windows(dataset.indices, dataset.lengths, 32, seed=0, window=25)
+with Loader(dataset, sampler, memory=0) as loader:
+    next(loader)  # imports, threads
+baseline = peak = resident()
+with Loader(dataset, sampler, memory=float(sys.argv[2])) as loader:
+    for _ in range(200):
+        next(loader)
+        peak = max(peak, resident())
+print(peak - baseline, dataset.cache.held)
+"""
+
+
+def test_a_loader_stays_within_its_memory(tmp_path):
+    """Of 72 MB of frames most chunks are read in part, which leaves them in the cache while there is room."""
+    budget = 8e6
+    write_toy(tmp_path / "toy", 20, LENGTH)
+    command = [sys.executable, "-c", STREAMING, str(tmp_path / "toy"), str(budget)]
+    output = subprocess.run(command, check=True, capture_output=True, text=True, timeout=100).stdout
+    added, held = map(int, output.split())
+    assert 0.5 * budget < held < budget  # it does keep something
+    assert added < budget + 15e6

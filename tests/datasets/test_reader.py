@@ -110,21 +110,13 @@ def test_other_processes_read_through_a_dataset_that_was_already_used(toy, metho
             assert pool.apply_async(read_sums, (dataset,)).get(timeout=60) == wanted
 
 
-def test_threads_share_a_dataset(toy, monkeypatch):
-    monkeypatch.setattr(shard_module, "CACHE_BYTES", 1)  # every small array throws another one out
+@pytest.mark.parametrize("limit", [0, 1000, 1e9])  # bytes: nothing is kept, arrays throw each other out, all is kept
+def test_threads_share_a_dataset(toy, limit):
     dataset = EpisodeDataset(toy)
+    dataset.cache.limit = limit
     jobs = [(name, e) for _ in range(10) for name in ("image", "reward", "agent_pos") for e in range(10)]
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda job: dataset.read(*job), jobs))
     for (name, e), values in zip(jobs, found, strict=True):
         episode = toy_episode(e)
         np.testing.assert_array_equal(values, episode.extras[name] if name == "agent_pos" else getattr(episode, name))
-
-
-def test_the_cache_of_small_arrays_stays_within_its_limit(toy, monkeypatch):
-    monkeypatch.setattr(shard_module, "CACHE_BYTES", 1000)
-    cache = shard_module.SmallArrays()
-    for k in range(20):
-        cache.put(("shard", str(k)), np.zeros(300, np.uint8))
-    kept = [k for k in range(20) if cache.get(("shard", str(k))) is not None]
-    assert kept == [17, 18, 19]

@@ -15,7 +15,7 @@ import torch
 
 from longdream.datasets.loader import read_batch
 from longdream.datasets.reader import EpisodeDataset
-from longdream.datasets.samplers import Segment
+from longdream.datasets.samplers import Sampler, Segment, Streams, WholeTrajectories, Windows
 from longdream.worldmodels import trainer
 from longdream.worldmodels.checkpoint import latest, load_model
 from longdream.worldmodels.device import spawned_seed
@@ -176,6 +176,28 @@ def test_windows_carry_the_state_and_resume_to_the_bit(toy_data, tmp_path, model
     assert losses == pytest.approx(windows_by_hand(toy_data, config, 5, 9), rel=1e-5)
 
 
+@pytest.mark.parametrize("model", FAMILIES)
+def test_random_windows_are_beginnings_for_the_model(toy_data, tmp_path, model):
+    """Each loss is that of the window alone, as if an episode began there: no state, and no action that led there."""
+    options = ["--window=5", "--random-windows", "--optim.lr=1e-30"]  # what is learned is nothing
+    train(toy_data, tmp_path / "run", "--steps=6", *options, model=model)
+    config = trainer.parse(arguments(toy_data, tmp_path / "run", *options, model=model))
+    dataset = EpisodeDataset(toy_data)
+    episodes = dataset.split("train")
+    sampler = Windows(episodes, [dataset.length(int(e)) for e in episodes], config.batch_size, config.seed, window=5)
+    torch.manual_seed(config.seed)
+    world_model = build(config.world_model)
+    torch.manual_seed(spawned_seed(config.seed, 0))
+    begins = 0
+    for step, line in enumerate(metrics(tmp_path / "run")):
+        batch = read_batch(dataset, sampler.batch(step))
+        begins += int(batch.first[:, 0].sum())
+        batch.first[:, 0] = True
+        batch.action[:, 0] = 0
+        assert line["loss"] == pytest.approx(world_model(batch, world_model.initial(4)).total.item(), rel=1e-5)
+    assert begins < 8  # of 24 rows: most begin in the middle of an episode
+
+
 def test_validation_is_the_same_for_windows_and_whole_trajectories(toy_data, tmp_path):
     """Before anything is learned, that is: losses of the two ways of training can be compared."""
     for out, window in (("whole", 0), ("windows", 5)):
@@ -288,16 +310,31 @@ def test_two_processes_keep_the_same_weights(toy_data, tmp_path):
     assert "2 equal True" in output  # and latents are drawn differently
 
 
-def test_two_processes_resume_to_the_bit(toy_data, tmp_path):
-    """In windows, so that besides its generator each process has a state of its own to go on from."""
+ORDERS = {  # a way of training by each sampler
+    WholeTrajectories: ["--window=0"],
+    Streams: ["--window=5"],
+    Windows: ["--window=5", "--random-windows"],
+}
+
+
+def test_no_sampler_is_left_out():
+    assert {kind for kind in Sampler.__subclasses__() if kind.__module__ == Sampler.__module__} == set(ORDERS)
+
+
+@pytest.mark.parametrize("kind", ORDERS, ids=lambda kind: kind.__name__)
+def test_two_processes_resume_to_the_bit(toy_data, tmp_path, kind):
+    """Each process has a generator of its own, and in streams a state of its own too, to go on from."""
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    options = ["--window=5", "--validate-every=3", "--save-every=3", "--optim.schedule=constant"]
+    options = [*ORDERS[kind], "--validate-every=3", "--save-every=3", "--optim.schedule=constant"]
     settings = {"processes": 2, "model": "rssm-tiny"}
     finish(launch(toy_data, whole, "--steps=6", *options, **settings))
     finish(launch(toy_data, parts, "--steps=3", *options, **settings))
     carries = torch.load(latest(parts) / "trainer.pt", weights_only=True)["carries"]
-    assert [[len(leaf) for leaf in leaves] for leaves in carries] == [[2, 2]] * 2  # two rows each of h and z
-    assert not torch.equal(carries[0][0], carries[1][0])
+    if kind is Streams:
+        assert [[len(leaf) for leaf in leaves] for leaves in carries] == [[2, 2]] * 2  # two rows each of h and z
+        assert not torch.equal(carries[0][0], carries[1][0])
+    else:
+        assert carries == []
     finish(launch(toy_data, parts, "--steps=6", "--resume", *options, **settings))
     assert_same_run(parts, whole)
     with pytest.raises(ValueError, match="saved by 2 processes"):
@@ -329,6 +366,16 @@ def test_a_large_model_on_a_cpu_is_announced_with_its_time(toy_data, tmp_path, c
     assert metrics(tmp_path / "run") == metrics(tmp_path / "quiet")  # the estimate draws nothing
 
 
+def test_memory_for_less_than_a_batch_is_announced_and_changes_nothing(toy_data, tmp_path, capsys):
+    losses = []
+    for gigabytes in (1, 1e-6, 0):
+        out = tmp_path / f"run{gigabytes}"
+        train(toy_data, out, "--steps=4", "--window=5", f"--cache-gb={gigabytes}")
+        losses.append(metrics(out))
+        assert ("less than one batch" in capsys.readouterr().out) == (gigabytes < 1)
+    assert losses[0] == losses[1] == losses[2]
+
+
 def test_a_loss_that_is_not_finite_stops_the_run(toy_data, tmp_path):
     out = tmp_path / "run"
     with pytest.raises(ValueError, match=r"not finite at step \d+ .*last good checkpoint is .*0000000[1-9]"):
@@ -358,6 +405,8 @@ def test_wrong_input_is_one_line(toy_data, tmp_path, capsys, monkeypatch):
     assert "no run to resume" in fails(*arguments(data, out, "--resume"))
     assert "actions 5" in fails(*arguments(data, out, "--world-model.actions=5"))
     assert "--window must be 0 or more, not -1" in refused(*arguments(data, out, "--window=-1"))
+    assert "--cache-gb must be 0 or more, not -1" in refused(*arguments(data, out, "--cache-gb=-1"))
+    assert "--random-windows needs --window" in refused(*arguments(data, out, "--random-windows"))
     assert "--steps must be 1" in refused(*arguments(data, out, "--steps=0"))
     assert "multiple" in refused(*arguments(data, out, "--world-model.codec.stages=4"))
     assert not out.exists()

@@ -1,0 +1,90 @@
+"""A batch in the making: memory of its own, which several threads may fill side by side.
+
+Axes: B batch, T time, H height, W width, C channels, A action.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import torch
+
+from .batch import Batch
+from .frames.renderers import MUJOCO, render_on
+from .reader import EpisodeDataset
+from .samplers import Row, row_length
+
+
+def common_length(rows: Sequence[Row]) -> int:
+    """Return T, the one length of `rows`.
+
+    Raises:
+        ValueError: naming two lengths, if they differ.
+    """
+    lengths = [row_length(row) for row in rows]
+    for number, length in enumerate(lengths):
+        if length != lengths[0]:
+            raise ValueError(
+                f"the rows of a batch must have one length: row 0 (of episode {rows[0][0].episode}) has {lengths[0]} "
+                f"steps, row {number} (of episode {rows[number][0].episode}) has {length}"
+            )
+    return lengths[0]
+
+
+class Draft:
+    """A batch that is still empty; `batch` is whole when all `tasks` were called, in any order, by any thread.
+
+    The arguments are those of `read_batch`.
+
+    Raises:
+        ValueError: if the lengths differ.
+    """
+
+    def __init__(
+        self, dataset: EpisodeDataset, rows: Sequence[Row], pin_memory: bool, draw_on: torch.device | None
+    ) -> None:
+        self.dataset, self.rows, self.draw_on = dataset, rows, draw_on
+        self.length, info = common_length(rows), dataset.info
+        self.draws = draw_on is not None and info.recipe is not None and info.options["renderer"] != MUJOCO
+
+        def empty(dtype: torch.dtype, shape: tuple[int, ...] = ()) -> torch.Tensor:
+            return torch.empty((len(rows), self.length, *shape), dtype=dtype, pin_memory=pin_memory)
+
+        self.image = None if self.draws else empty(torch.uint8, info.arrays["image"].shape)  # (B T H W C)
+        self.action = empty(torch.float32, info.arrays["action"].shape)  # (B T A)
+        self.reward, self.cont = empty(torch.float32), empty(torch.float32)  # (B T)
+        self.first = empty(torch.bool)  # (B T)
+        self._image = None if self.image is None else self.image.numpy()
+        self._small = [x.numpy() for x in (self.action, self.reward, self.cont, self.first)]
+
+    @property
+    def tasks(self) -> list[Callable[[], None]]:
+        """What is to be done: a row each; frames that are drawn on a device are drawn together, first."""
+        rows: list[Callable[[], None]] = [partial(self._fill, number) for number in range(len(self.rows))]
+        return [self._draw, *rows] if self.draws else rows
+
+    @property
+    def batch(self) -> Batch:
+        """The batch. `obs` (B T C H W) is a view of the frames as they are decoded."""
+        assert self.image is not None, "not drawn yet"
+        return Batch(self.image.permute(0, 1, 4, 2, 3), self.action, self.reward, self.cont, self.first)
+
+    def _draw(self) -> None:
+        assert self.draw_on is not None
+        views = [self.dataset.view(*segment) for row in self.rows for segment in row]
+        self.image = render_on(views, self.draw_on).unflatten(0, (-1, self.length))
+
+    def _fill(self, number: int) -> None:
+        """Read one row."""
+        action, reward, cont, first = (x[number] for x in self._small)  # (T A), (T)
+        start = 0
+        for segment in self.rows[number]:
+            there = slice(start, start + segment.stop - segment.start)
+            if self._image is not None:
+                self.dataset.read("image", *segment, out=self._image[number, there])
+            action[there] = self.dataset.read("action", *segment)
+            reward[there] = self.dataset.read("reward", *segment)
+            cont[there] = ~self.dataset.read("terminal", *segment)
+            first[there] = self.dataset.read("is_first", *segment)
+            start = there.stop
