@@ -14,7 +14,11 @@ VERBS = {
     "index": ("longdream.datasets.cli", "index_main", "make the index of a folder of webdataset tars"),
     "convert": ("longdream.datasets.convert.cli", "main", "bring episodes in from other formats, or take them away"),
     "sweep": ("longdream.experiments.cli", "main", "train and evaluate a whole comparison, as a YAML file says"),
+    "reproduce": ("longdream.experiments.reproduce", "main", "make a table of the S4WM paper beside our own figures"),
+    "imagine": ("longdream.eval.imagine", "main", "film what models imagine, beside what happened"),
+    "benchmark": ("longdream.eval.benchmark", "main", "measure speed and memory in training and imagination"),
     "evaluate": ("longdream.eval.cli", "main", "measure a checkpoint: imagination, reward, floors, report"),
+    "probe": ("longdream.probes.cli", "main", "ask what a model's features know: walls, objects, colours, doors"),
 }
 
 

@@ -26,18 +26,17 @@ PACKAGES = ("longdream", "torch", "numpy", "torchmetrics", "accelerate", "zarr")
 HERE = Path(__file__).resolve().parent
 
 
-def provenance(data: Where) -> dict[str, Any]:
+def provenance(data: Where | None = None) -> dict[str, Any]:
     """Return where this process' figures come from, ready for JSON.
 
     Args:
-        data: the place of the data set that is read.
+        data: the place of the data set that is read, if one is.
     """
     return {
         "command": shlex.join(sys.argv),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": commit(),
-        "data": str(data),
-        "data_hash": data_hash(data),
+        **({"data": str(data), "data_hash": data_hash(data)} if data else {}),
         "hardware": hardware(),
         "versions": versions(),
     }
@@ -81,13 +80,22 @@ def data_hash(data: Where) -> str:
 
 
 def hardware() -> dict[str, Any]:
-    """Return the machine's processor, cores and accelerators."""
+    """Return the machine's processor, cores, memory and accelerators."""
     return {
         "system": platform.platform(terse=True),
         "processor": _processor(),
         "cores": os.cpu_count(),
+        "memory_gib": _memory(),
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
     }
+
+
+def _memory() -> float | None:
+    """Return the machine's main memory in GiB; None where the system does not tell."""
+    try:
+        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
+    except (ValueError, AttributeError, OSError):
+        return None
 
 
 def _processor() -> str:

@@ -21,10 +21,9 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
 
 from longdream.bench.measure import Call, at_least, at_most, clock, fastest, settle, table
-from longdream.datasets.batch import Batch
+from longdream.eval.speed import Shape, random_actions, random_batch
 from longdream.worldmodels.backbones.s5 import S5Config
 from longdream.worldmodels.base import Latent
 from longdream.worldmodels.families import WorldModelConfig, build
@@ -62,16 +61,14 @@ def made(config: WorldModelConfig, device: str) -> LatentWorldModel:
     return model
 
 
-def one_hot(actions: int, steps: int, device: str) -> Tensor:
-    """Draw actions (B H A)."""
-    return torch.nn.functional.one_hot(torch.randint(actions, (BATCH, steps), device=device), actions).float()
-
-
 def calls(models: Models, fast: Mapping[Key, Rollout], arguments: argparse.Namespace) -> dict[Key, Call]:
     """Return a rollout of every model in every way, and the decoding of a few steps."""
     found: dict[Key, Call] = {}
     for name, model in models.items():
-        state, actions = model.initial(BATCH), one_hot(model.config.actions, arguments.steps, arguments.device)
+        state, actions = (
+            model.initial(BATCH),
+            random_actions(model.config, Shape(BATCH, arguments.steps), arguments.device),
+        )
         found[Key(name, "eager")] = partial(model.imagine, state, actions)
         for key, rollout in fast.items():
             if key.model == name:
@@ -82,7 +79,7 @@ def calls(models: Models, fast: Mapping[Key, Rollout], arguments: argparse.Names
 
 def deviation(model: LatentWorldModel, rollout: Rollout, device: str) -> float:
     """Return by how much a first step differs from `imagine`'s; later ones differ once a draw falls the other way."""
-    state, action = model.initial(BATCH), one_hot(model.config.actions, 1, device)
+    state, action = model.initial(BATCH), random_actions(model.config, Shape(BATCH, 1), device)
     draws = [[torch.Generator().manual_seed(row) for row in range(BATCH)] for _ in range(2)]
     found, expected = rollout(state, action, draws[0])[0], model.imagine(state, action, draws[1])[0]
     return float((found.deter - expected.deter).abs().max())
@@ -118,12 +115,9 @@ def targets(times: Mapping[Key, float], hows: list[str]) -> None:
 
 def protocol(name: str, model: LatentWorldModel, imagine: Rollout | None, arguments: argparse.Namespace) -> list[str]:
     """Return a row of the paper's protocol: a context is observed, the rest imagined and decoded."""
-    size, context, device = model.config.codec.size, arguments.context, arguments.device
-    obs = torch.randint(256, (BATCH, context, 3, size, size), dtype=torch.uint8, device=device)
-    first = torch.arange(context, device=device).expand(BATCH, -1) == 0
-    zeros = torch.zeros(BATCH, context, device=device)
-    batch = Batch(obs, one_hot(model.config.actions, context, device), zeros, zeros, first)
-    actions = one_hot(model.config.actions, arguments.horizon, device)
+    context, device = arguments.context, arguments.device
+    batch = random_batch(model.config, Shape(BATCH, context), device)
+    actions = random_actions(model.config, Shape(BATCH, arguments.horizon), device)
     times = [clock(device)]
     state = model.observe(batch).state
     times.append(clock(device))

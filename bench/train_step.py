@@ -27,14 +27,12 @@ from typing import Literal, NamedTuple
 from unittest.mock import patch
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from longdream.bench.measure import Peak, at_least, at_most, fastest, in_fresh_process, peak_memory, settle, table
-from longdream.datasets.batch import Batch
+from longdream.eval.speed import Shape, random_batch
 from longdream.worldmodels import latent_model, rssm
 from longdream.worldmodels.codecs.base import Decoder
-from longdream.worldmodels.codecs.vectors import VectorConfig
 from longdream.worldmodels.families import WorldModelConfig, build
 from longdream.worldmodels.latent_model import ModelConfig
 from longdream.worldmodels.optim import build_optimizer
@@ -45,18 +43,6 @@ from longdream.worldmodels.rssm import RSSMConfig
 Variant = Literal["as it is", "plain weights", "plain decoder"]
 BASE = "rssm"
 GB = 1e9
-
-
-class Shape(NamedTuple):
-    """Of a batch."""
-
-    batch: int
-    time: int
-
-    @property
-    def frames(self) -> int:
-        """How many observations it has."""
-        return self.batch * self.time
 
 
 class PlainLinear:
@@ -113,18 +99,6 @@ class Step:
             parameter.grad = torch.zeros_like(parameter)
         self.optimizer.step()
         self.optimizer.zero_grad()
-
-
-def random_batch(config: ModelConfig, shape: Shape) -> Batch:
-    """Return random data of the kind that a model is for."""
-    codec = config.codec
-    if isinstance(codec, VectorConfig):
-        obs = torch.randn(*shape, codec.size)
-    else:
-        obs = torch.randint(256, (*shape, codec.channels, codec.size, codec.size), dtype=torch.uint8)
-    action = F.one_hot(torch.randint(config.actions, shape), config.actions).float()
-    first = torch.arange(shape.time).expand(shape) == 0
-    return Batch(obs, action, torch.rand(shape), torch.ones(shape), first)
 
 
 def peak(config: WorldModelConfig, shape: Shape, device: str, variant: Variant = "as it is", steps: int = 1) -> Peak:

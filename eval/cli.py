@@ -1,4 +1,4 @@
-"""The command `evaluate`: measure a checkpoint on episodes that it has not seen, and write the report."""
+"""The command `evaluate`: measure checkpoints on episodes that they have not seen, and write the report."""
 
 from __future__ import annotations
 
@@ -19,31 +19,41 @@ from ..datasets.reader import EpisodeDataset
 from ..provenance import provenance
 from ..worldmodels.checkpoint import load_model
 from ..worldmodels.leave import leave
-from .evaluation import Evaluation, evaluate
+from .evaluation import evaluate_all
+from .examined import Examined, names
+from .film import FILMED, shoot
 from .losses import run_folder
 from .output import write
-from .table import as_text, tables
+from .table import as_text, remark, tables
 from .trials import Layout, layout
 
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """Measure what a trained world model remembers.
+    """Measure what trained world models remember.
 
-    The model is shown the context of each episode and imagines the query from its actions alone. Printed and written:
-    the squared error of what it imagined and of what it reconstructs, how often it tells the final reward right, and
-    the same figures for floors that remember nothing. In OUT: report.html (open this), results.json, curves.csv, PNGs.
+    A model is shown the context of each episode and imagines the query from its actions alone. Printed and written:
+    the squared error of what it imagined and of what it reconstructs, how often it tells the final reward right, what
+    it recalls after a teleport and which doors it believes open where the data have such things, and the same figures
+    for floors that remember nothing and for an oracle that replays the frame seen nearest to the true pose. Where the
+    data are of a task of the paper, its figures stand below, marked. In OUT: report.html (open this), results.json,
+    curves.csv, PNGs.
 
     Example: evaluate --checkpoint runs/first --data data/distracting_memory
+
+    Several runs, of any kind, side by side on the same episodes: evaluate --checkpoint runs/s4wm runs/rssm --data ...
 
     On several processes: accelerate launch --multi_gpu -m longdream.eval.cli --checkpoint ... (same figures).
     """
 
-    checkpoint: Path  # a run's folder (its best checkpoint is taken) or one checkpoint's folder
+    checkpoint: tuple[Path, ...]  # runs' folders (of each its best checkpoint), or single checkpoints' folders
     data: str  # a data set, from `collect`: its folder, or its URL (s3://bucket/folder)
-    out: Path | None = None  # where to write; by default the run's folder / evaluation-SPLIT; files there are replaced
+    out: Path | None = None  # where to write, over what is there. By default in the run's folder, evaluation-SPLIT,
+    # and for several runs in the working directory, evaluation-DATA-SPLIT
     episodes: int | None = None  # how many of the split, from its first on; by default all
     split: str = "test"  # train, validation or test
+    recall_given: tuple[int, ...] | None = None  # frames shown after a teleport before the rest is imagined; by default
+    # 0 1 2 5 10 20, as far as the query is longer. Each takes as long as imagining once more; none leaves recall out
     seed: int = 0  # of the model's draws; each episode has its own, so batch size and processes do not matter
     batch_size: int = 8  # episodes at once on each process: lower it if memory runs out
     device: str = "auto"  # auto (a GPU where there is one), cpu, cuda, cuda:1
@@ -68,44 +78,64 @@ def fail(message: str) -> int:
     return 2
 
 
-def run(config: EvaluateConfig) -> Evaluation:
+def run(config: EvaluateConfig) -> list[Examined]:
     """Evaluate as `config` says and write the files.
 
     Raises:
-        ValueError: the checkpoint, the data, the split or a number does not fit.
+        ValueError: a checkpoint, the data, the split or a number does not fit.
     """
+    if not config.checkpoint:
+        raise ValueError("--checkpoint names no run; give one folder or several")
     source = EpisodeDataset(config.data)
     indices = chosen_episodes(source.split(config.split), config)
     state, device = processes(config.device)
-    loaded = load_model(config.checkpoint, device=str(device))
-    check_fit(loaded.config, layout(source.episode(indices[0])))
-    out = config.out or run_folder(loaded.path) / f"evaluation-{config.split}"
+    loaded = [load_model(path, device=str(device)) for path in config.checkpoint]
+    called = names([model.path for model in loaded])
+    expected = layout(source.episode(indices[0]))
+    for model in loaded:
+        check_fit(model.config, expected)
+    out = config.out or default_folder([model.path for model in loaded], config)
     if state.is_main_process:
         out.mkdir(parents=True, exist_ok=True)  # what cannot be written is to be known before the work
-    evaluation = evaluate(
-        loaded.model,
+    evaluations = evaluate_all(
+        [model.model for model in loaded],
         source,
         indices,
         seed=config.seed,
         batch_size=config.batch_size,
+        given=config.recall_given,
         device=device,
         progress=True,
     )
+    settings = {
+        "split": config.split,
+        "episodes": len(indices),
+        "seed": config.seed,
+        "batch_size": config.batch_size,
+        "device": str(device),
+        "processes": state.num_processes,
+    }
+    task = {"environment": source.info.environment, "options": source.info.options, "settings": settings}
+    shared = provenance(config.data) | task
+    examined = [
+        Examined(name, evaluation, shared | {"checkpoint": str(model.path), "config": model.config})
+        for name, evaluation, model in zip(called, evaluations, loaded, strict=True)
+    ]
     if state.is_main_process:
-        settings = {
-            "split": config.split,
-            "episodes": len(indices),
-            "seed": config.seed,
-            "batch_size": config.batch_size,
-            "device": str(device),
-            "processes": state.num_processes,
-        }
-        origin = {"checkpoint": str(loaded.path), "config": loaded.config, "settings": settings}
-        write(evaluation, provenance(config.data) | origin, out)
-        print("\n\n".join(as_text(table) for table in tables(evaluation)))
-        print(f"\n{out / 'report.html'}")
+        models = {name: model.model for name, model in zip(called, loaded, strict=True)}
+        films = [shoot(models, source, index, config.seed, device) for index in indices[:FILMED]]
+        write(examined, out, films)
+        print("\n\n".join(as_text(table) for table in tables(examined)))
+        print(f"\n{remark(examined)}\n\n{out / 'report.html'}")
     state.wait_for_everyone()
-    return evaluation
+    return examined
+
+
+def default_folder(checkpoints: Sequence[Path], config: EvaluateConfig) -> Path:
+    """Return where to write if nothing is said: beside the run, or for several runs in the working directory."""
+    if len(checkpoints) == 1:
+        return run_folder(checkpoints[0]) / f"evaluation-{config.split}"
+    return Path(f"evaluation-{Path(config.data).resolve().name}-{config.split}")
 
 
 def chosen_episodes(split: np.ndarray, config: EvaluateConfig) -> list[int]:

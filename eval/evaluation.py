@@ -1,4 +1,6 @@
-"""The examination of a model over many episodes, on one process or several: same episodes, same draws, same figures.
+"""The examination of models over many episodes, on one process or several: same episodes, same draws, same figures.
+
+Several models are examined on the same batches, so that episodes are read, and floors computed, once.
 
 Axes: T time, Q query steps, K pictured steps, H height, W width, C channels, N evaluated episodes.
 """
@@ -11,26 +13,21 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from accelerate import PartialState
-from torchmetrics import SumMetric
 from tqdm import tqdm
 
 from ..worldmodels.base import WorldModel
-from . import imagination, trials
+from . import imagination, recall, trials
+from .floors import floors
 from .imagination import Outcome
-from .metrics import Accuracy, Errors, RewardAccuracy, SquaredError
+from .metrics import Accuracy
+from .reasoning import Reasoning
+from .recall import Recall
+from .tally import FloorTally, Measured, ModelTally
 from .trials import EpisodeSource, Layout, Trials
 
 PICTURED_EPISODES = 3  # the first ones: no choice, so no flattery
 PICTURED_STEPS = 8  # of the query, first and last among them
 PICTURED_CONTEXT = 2  # last frames of the context
-GENERATED = ("generation", "copy_last", "mean_context")  # of the query; reconstruction is of the whole sequence
-
-
-class Measured(NamedTuple):
-    """Squared errors over every step, and over the steps that are not padding."""
-
-    every: Errors
-    unpadded: Errors
 
 
 class Picture(NamedTuple):
@@ -44,42 +41,21 @@ class Picture(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """All that was measured."""
+    """All that was measured. What the data do not have is None."""
 
     layout: Layout
     indices: tuple[int, ...]  # (N) the evaluated episodes
     generation: Measured  # (Q) imagined from the context and the actions
     copy_last: Measured  # (Q) floor: the last context frame
     mean_context: Measured  # (Q) floor: the mean context frame
+    nearest_pose: Measured | None  # (Q) oracle: the context frame seen nearest to the true pose; None without poses
     reconstruction: Measured  # (T) posterior, the model sees every frame
     imagined_reward: Accuracy
     inferred_reward: Accuracy
+    recall: Recall | None  # None where no episode is teleported
+    reasoning: Reasoning | None  # None where there are no doors to read
     teleported: int  # episodes whose query starts from an earlier pose that the model is not told
     pictures: tuple[Picture, ...]
-
-
-class _Tally:
-    """The metrics of one evaluation."""
-
-    def __init__(self, layout: Layout, episodes: int, device: torch.device) -> None:
-        steps = dict.fromkeys(GENERATED, layout.query) | {"reconstruction": layout.length}
-        self.every = {name: SquaredError(size, episodes).to(device) for name, size in steps.items()}
-        self.unpadded = {name: SquaredError(size, episodes).to(device) for name, size in steps.items()}
-        self.imagined, self.inferred = RewardAccuracy().to(device), RewardAccuracy().to(device)
-        self.teleported = SumMetric().to(device)
-
-    def update(self, outcome: Outcome, batch: Trials) -> None:
-        for name in self.every:
-            error = getattr(outcome, name)
-            real = ~batch.pad[:, -error.shape[1] :]  # the query's share, or all of it
-            self.every[name].update(error, torch.ones_like(real), batch.rows)
-            self.unpadded[name].update(error, real, batch.rows)
-        self.imagined.update(outcome.reward_imagined, outcome.reward_true)
-        self.inferred.update(outcome.reward_inferred, outcome.reward_true)
-        self.teleported.update(batch.teleported)
-
-    def errors(self) -> dict[str, Measured]:
-        return {name: Measured(self.every[name].compute(), self.unpadded[name].compute()) for name in self.every}
 
 
 def evaluate(
@@ -89,41 +65,86 @@ def evaluate(
     *,
     seed: int = 0,
     batch_size: int = 8,
+    given: Sequence[int] | None = None,
     device: torch.device | str = "cpu",
     progress: bool = False,
 ) -> Evaluation:
-    """Examine `model`, which is put in evaluation mode and moved to `device`, on episodes `indices` of `source`.
+    """Examine one model; see `evaluate_all`."""
+    [found] = evaluate_all(
+        [model], source, indices, seed=seed, batch_size=batch_size, given=given, device=device, progress=progress
+    )
+    return found
+
+
+def evaluate_all(
+    models: Sequence[WorldModel],
+    source: EpisodeSource,
+    indices: Sequence[int],
+    *,
+    seed: int = 0,
+    batch_size: int = 8,
+    given: Sequence[int] | None = None,
+    device: torch.device | str = "cpu",
+    progress: bool = False,
+) -> list[Evaluation]:
+    """Examine `models`, which are put in evaluation mode and moved to `device`, on episodes `indices` of `source`.
 
     Batches are consecutive runs of `batch_size` episodes, dealt in turn to the processes; the last may be smaller.
     Every process returns the same figures; `pictures` are those of the process's own first batches.
 
+    Args:
+        models: of any family.
+        source: of the episodes.
+        indices: of the episodes.
+        seed: of the models' draws; what a model draws depends on nothing else.
+        batch_size: episodes at once on each process.
+        given: frames shown after a teleport (recall.py); None: as there. Nothing: recall is left out.
+        device: to work on.
+        progress: whether to show a bar.
+
     Raises:
-        ValueError: there is no episode, an episode has no query or another layout, or the model's images do not fit.
+        ValueError: there is no episode, an episode has no query or another layout, a model's images do not fit, or
+            `given` does not.
     """
     if not len(indices) or batch_size < 1:
         raise ValueError(f"{len(indices)} episodes in batches of {batch_size} are nothing to evaluate; give 1 or more")
     state, device = PartialState(), torch.device(device)
     layout = trials.layout(source.episode(indices[0]))
-    tally = _Tally(layout, len(indices), device)
-    steps = pictured_steps(layout.query)
-    model = model.to(device).eval()
-    pictures: list[Picture] = []
+    ks, steps = recall.chosen(given, layout.query), pictured_steps(layout.query)
+    models = [model.to(device).eval() for model in models]
+    shared = FloorTally(layout, len(indices), ks, device)
+    tallies = [ModelTally(layout, len(indices), ks, device) for _ in models]
+    pictures: list[list[Picture]] = [[] for _ in models]
     starts = range(0, len(indices), batch_size)[state.process_index :: state.num_processes]
-    for start in tqdm(starts, "evaluating", unit="batch", disable=not (progress and state.is_main_process)):
-        rows = range(start, min(start + batch_size, len(indices)))
-        batch = trials.load(source, [indices[row] for row in rows], rows, layout).to(device)
-        outcome = imagination.run(model, batch, seed, steps)
-        tally.update(outcome, batch)
-        pictures += _pictures(outcome, batch, steps, PICTURED_EPISODES - len(pictures))
-    return Evaluation(
-        layout=layout,
-        indices=tuple(indices),
-        **tally.errors(),
-        imagined_reward=tally.imagined.compute(),
-        inferred_reward=tally.inferred.compute(),
-        teleported=int(tally.teleported.compute()),
-        pictures=tuple(pictures),
-    )
+    with tqdm(
+        total=len(starts) * len(models),
+        desc="evaluating",
+        unit="batch",
+        disable=not (progress and state.is_main_process),
+    ) as bar:
+        for start in starts:
+            rows = range(start, min(start + batch_size, len(indices)))
+            batch = trials.load(source, [indices[row] for row in rows], rows, layout).to(device)
+            shared.update(floors(batch, ks), batch)
+            for model, tally, seen in zip(models, tallies, pictures, strict=True):
+                outcome = imagination.run(model, batch, seed, steps, ks)
+                tally.update(outcome, batch)
+                seen += _pictures(outcome, batch, steps, PICTURED_EPISODES - len(seen))
+                bar.update()
+    below = shared.compute()
+    return [
+        Evaluation(
+            layout=layout,
+            indices=tuple(indices),
+            copy_last=below.copy_last,
+            mean_context=below.mean_context,
+            nearest_pose=below.nearest_pose,
+            teleported=below.teleported,
+            pictures=tuple(seen),
+            **tally.compute(ks, below)._asdict(),
+        )
+        for tally, seen in zip(tallies, pictures, strict=True)
+    ]
 
 
 def pictured_steps(query: int) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""The pictures: frames side by side, the error along the imagined steps, the losses of the run.
+"""The figures: curves with their floors and oracle, the doors event by event, the losses of a run.
 
 Drawn on matplotlib's Agg canvas without pyplot: no display, no global state.
 """
@@ -15,8 +15,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from .evaluation import Evaluation, Picture
+from .charts import COPY, MEAN, PAPER, Chart, run_colour
+from .examined import Examined
 from .losses import Losses, Series
+from .reasoning import KINDS
 
 STYLE: Any = {
     "font.size": 10,
@@ -33,67 +35,55 @@ STYLE: Any = {
     "figure.dpi": 130,
     "savefig.bbox": "tight",
 }
-MODEL, COPY, MEAN, SEEN = "#1f5fa8", "#d9822b", "#7a7a7a", "#2a9d76"
-CONTEXT = "#3d85f5"  # the border of frames that the model saw, as in the contact sheets of data sets
 MANY_POINTS = 60  # beyond this a line needs no markers, and a training curve is smoothed
 
 
-def save_frames(pictures: Sequence[Picture], path: Path) -> None:
-    """Draw truth, imagination and absolute error of each pictured episode, after the last frames of its context."""
+def save_chart(chart: Chart, path: Path) -> None:
+    """Draw the curves of a chart."""
     with matplotlib.rc_context(STYLE):
-        columns = max(len(p.context) + len(p.steps) for p in pictures)
-        ratios = [1.0, 1.0, 1.0, 0.34] * len(pictures)  # a gap below each episode
-        figure = Figure(figsize=(1.05 * columns + 1.1, 1.05 * sum(ratios) + 0.4))
-        grid = figure.add_gridspec(len(ratios), columns, height_ratios=ratios, hspace=0.04, wspace=0.04)
-        for block, picture in enumerate(pictures):
-            rows = [[figure.add_subplot(grid[4 * block + row, c]) for c in range(columns)] for row in range(3)]
-            _draw_episode(rows, picture)
+        entries = len(chart.lines) + len(chart.levels)
+        figure = Figure(figsize=(8, 3.6 + 0.12 * entries), layout="constrained")
+        axes = figure.add_subplot()
+        for line in chart.lines:
+            dash = "--" if line.dashed else "-"
+            axes.plot(chart.x, line.values, dash, color=line.colour, label=line.name, marker=marker(len(chart.x)))
+        for place, level in enumerate(chart.levels):
+            dots: Any = (0, (1, 1 + place))
+            axes.axhline(level.value, color=PAPER, linestyle=dots, linewidth=1.2, label=level.name)
+        axes.set(xlabel=chart.across, ylabel=chart.up)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        drawn = [line.values for line in chart.lines] + [np.array([level.value]) for level in chart.levels]
+        if chart.log:
+            scale(axes, drawn)
+        else:
+            axes.set_ylim(0, 1.05 * max(map(np.nanmax, drawn)))
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=2)
         figure.savefig(path)
 
 
-def _draw_episode(rows: list[list[Axes]], picture: Picture) -> None:
-    for axes in (axes for row in rows for axes in row):
-        axes.set(xticks=[], yticks=[])
-        axes.grid(False)
-        axes.spines[:].set_visible(False)
-    shown = len(picture.context)
-    for column, frame in enumerate(picture.context):
-        _show(rows[0][column], frame)
-        rows[0][column].spines[:].set(visible=True, color=CONTEXT, linewidth=2)
-        rows[0][column].set_title(f"seen {column - shown + 1:+d}" if column < shown - 1 else "last seen", fontsize=8)
-    truth = picture.truth / 255
-    for column, step in enumerate(picture.steps, shown):
-        true, imagined = truth[column - shown], picture.imagined[column - shown]
-        rows[0][column].set_title(f"step {step + 1}", fontsize=8)
-        for axes, frame in zip((row[column] for row in rows), (true, imagined, abs(true - imagined)), strict=True):
-            _show(axes, frame)
-    for row, name in zip(rows, (f"episode {picture.episode}\ntruth", "imagined", "|error|"), strict=True):
-        row[0].set_ylabel(name, rotation=0, ha="right", va="center", labelpad=8, fontsize=9)
-
-
-def _show(axes: Axes, frame: np.ndarray) -> None:
-    axes.imshow(frame.squeeze(-1) if frame.shape[-1] == 1 else frame, cmap="gray", vmin=0, interpolation="nearest")
-
-
-def save_curves(evaluation: Evaluation, path: Path) -> None:
-    """Draw the squared error of each imagined step, with the floors above and what the model sees below."""
-    context = evaluation.layout.context
-    curves = [
-        ("copy last frame (floor)", COPY, "-", evaluation.copy_last.every.curve),
-        ("mean context frame (floor)", MEAN, "-", evaluation.mean_context.every.curve),
-        ("model, imagining", MODEL, "-", evaluation.generation.every.curve),
-        ("model, seeing the frames", SEEN, "--", evaluation.reconstruction.every.curve[context:]),
-    ]
+def save_events(examined: Sequence[Examined], path: Path) -> None:
+    """Draw the share of doors told right, event by event, with 95 % intervals and both floors."""
+    told = [run.evaluation.reasoning for run in examined if run.evaluation.reasoning is not None]
+    kinds = np.arange(len(KINDS))
+    width = 0.8 / len(told)
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(8, 4))
+        figure = Figure(figsize=(8, 3.6), layout="constrained")
         axes = figure.add_subplot()
-        for label, colour, dash, curve in curves:
-            axes.plot(np.arange(1, len(curve) + 1), curve, dash, color=colour, label=label, marker=marker(len(curve)))
-        axes.set(xlabel="imagined step", ylabel="squared error of a frame")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        scale(axes, [curve for *_, curve in curves])
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=2)
-        figure.set_layout_engine("constrained")
+        for place, (run, found) in enumerate(zip(examined, told, strict=True)):
+            shares = [getattr(found, kind).interval for kind in KINDS]
+            spread = np.array([[s.value - s.low, s.high - s.value] for s in shares]).T.clip(0)
+            where = kinds + (place - (len(told) - 1) / 2) * width
+            values = [s.value for s in shares]
+            colour = run_colour(place)
+            axes.bar(where, values, 0.9 * width, yerr=spread, color=colour, label=run.name, ecolor="#333", capsize=3)
+        for name, colour in (("always_closed", COPY), ("always_open", MEAN)):
+            floor = [getattr(getattr(told[0], kind), name) for kind in KINDS]
+            label = f"{name.replace('_', ' ')} (floor)"
+            axes.hlines(floor, kinds - 0.45, kinds + 0.45, colors=colour, linewidth=2.2, label=label, zorder=3)
+        axes.set_xticks(kinds, [f"{kind}\n({getattr(told[0], kind).cases:,})" for kind in KINDS])
+        axes.set(ylim=(0, 1.05), ylabel="doors told right")
+        axes.grid(False, axis="x")
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=3)
         figure.savefig(path)
 
 
@@ -115,7 +105,7 @@ def save_losses(losses: Losses, path: Path) -> None:
 def _draw_term(axes: Axes, name: str, kinds: dict[str, Series]) -> None:
     if "train" in kinds:
         steps, values = _smooth(kinds["train"])
-        axes.plot(steps, values, color=MODEL, linewidth=1.2, label="training")
+        axes.plot(steps, values, color=run_colour(0), linewidth=1.2, label="training")
     if "validation" in kinds:
         steps, values = kinds["validation"]
         axes.plot(steps, values, color=COPY, marker=marker(len(steps)), label="validation")
@@ -135,14 +125,28 @@ def _smooth(series: Series) -> Series:
 
 
 def scale(axes: Axes, curves: Sequence[np.ndarray]) -> None:
-    """Take a logarithmic axis where every value is positive and they span more than a factor of 5, else start at 0."""
-    low, high = min(map(np.min, curves)), max(map(np.max, curves))
-    if low > 0 and high > 5 * low:
+    """Scale an axis to the curves that are drawn on it.
+
+    Take a logarithmic axis where no value is negative and they span more than a factor of 5, else start at 0.
+
+    Exact zeros lie on the axis then, which is said, and so does what is 10^5 times smaller than the largest value.
+    """
+    values = np.concatenate([np.ravel(curve) for curve in curves])
+    values = values[np.isfinite(values)]
+    high = float(values.max(initial=0))
+    low = max(float(values[values > 0].min(initial=high)), high / 1e5)
+    if values.min(initial=0) >= 0 and high > 5 * low:
         axes.set_yscale("log")
+        if values.min() < 0.9 * low:
+            axes.set_ylabel(f"{axes.get_ylabel()} (zeros on the axis)".strip())
+        axes.set_ylim(0.9 * low, None)
+        for line in axes.lines:
+            line.set_ydata(np.maximum(np.asarray(line.get_ydata()), 0.9 * low))
+            line.set_clip_on(False)  # half of a line on the axis would be hidden
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 300 * low else (1,)))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_minor_formatter(NullFormatter())
-    elif low >= 0:
+    elif values.min(initial=0) >= 0:
         axes.set_ylim(0, None if high > 0 else 1)
 
 

@@ -14,6 +14,8 @@ import numpy as np
 from . import intervals
 from .evaluation import Evaluation
 from .metrics import Accuracy
+from .reasoning import Reasoning
+from .recall import Recall
 
 NEARLY_ALL = 0.95  # of the rewards or of the imagined steps: from here on "learned", below "partly learned"
 ROUND_OFF = 1e-6  # relative: two float32 computations of one thing may differ by this, and that is no lead
@@ -37,13 +39,18 @@ class Finding(NamedTuple):
 
 
 def findings(evaluation: Evaluation) -> list[Finding]:
-    """Return what `evaluation` says about seeing, imagining, and the reward."""
-    return [
+    """Return what `evaluation` says about seeing, imagining, and the reward, and about recall and doors if it does."""
+    found = [
         seeing(evaluation),
         imagining(evaluation),
         telling_reward("Telling the reward from what it sees", evaluation.inferred_reward),
         telling_reward("Remembering the reward", evaluation.imagined_reward),
     ]
+    if evaluation.recall is not None:
+        found.append(recalling(evaluation.recall))
+    if evaluation.reasoning is not None:
+        found.append(keeping_track(evaluation.reasoning))
+    return found
 
 
 def best_floor(evaluation: Evaluation) -> str:
@@ -120,6 +127,41 @@ def telling_reward(topic: str, accuracy: Accuracy) -> Finding:
     return Finding(topic, Verdict.NOT, f"{text} That is not to be told from the floor.")
 
 
+def recalling(recall: Recall) -> Finding:
+    """Say whether the past is recalled with the most frames given, and whether they helped; over the common steps."""
+    first, last = recall.model.common[0], recall.model.common[-1]
+    floor = min(recall.copy_last.common[-1].value, recall.mean_context.common[-1].value)
+    text = (
+        f"Thrown back into its own past, with {recall.given[0]} frames of what follows the model's squared error is "
+        f"{interval(first)}, with {recall.given[-1]} frames {interval(last)}, over the same steps; the better floor "
+        f"has {number(floor)}."
+    )
+    if recall.episodes < 2 or not math.isfinite(last.value):
+        return Finding("Recalling", Verdict.OPEN, f"{text} That is too little to tell.")
+    if last.high >= (1 - ROUND_OFF) * floor:
+        return Finding("Recalling", Verdict.NOT, f"{text} That is not to be told from the floor.")
+    helped = "The frames help it" if last.high < first.low else "The frames make no difference to be told"
+    if last.high < floor / 2:
+        return Finding("Recalling", Verdict.LEARNED, f"{text} {helped}: it knows where it is.")
+    return Finding("Recalling", Verdict.PARTLY, f"{text} {helped}; more than half of the floor's error is left.")
+
+
+def keeping_track(reasoning: Reasoning) -> Finding:
+    """Say whether the model knows which doors open: what comes of trying a locked one, against a constant answer."""
+    told, topic = reasoning.tried, "Knowing which doors open"
+    if not told.cases:
+        return Finding(topic, Verdict.OPEN, "No locked door is tried in these episodes.")
+    floor = max(told.always_open, told.always_closed)
+    text = (
+        f"At the first frame after a locked door is tried ({told.cases:,} times), the imagined door is right in "
+        f"{share(told.interval)}; the more frequent answer is right in {percent(floor)}."
+    )
+    if told.interval.low <= floor:
+        return Finding(topic, Verdict.NOT, f"{text} That is not to be told from the floor.")
+    verdict = Verdict.LEARNED if told.interval.value >= NEARLY_ALL else Verdict.PARTLY
+    return Finding(topic, verdict, f"{text} It keeps track of keys and doors.")
+
+
 def number(value: float) -> str:
     """Return a figure with three significant digits."""
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
@@ -136,6 +178,11 @@ def percent(value: float) -> str:
 def share(found: intervals.Interval) -> str:
     """Return a share with its interval."""
     return f"{percent(found.value)} ({100 * found.low:.1f} to {100 * found.high:.1f} %)"
+
+
+def interval(found: intervals.Interval) -> str:
+    """Return a figure with its interval."""
+    return f"{number(found.value)} ({number(found.low)} to {number(found.high)})"
 
 
 def spread(found: intervals.Interval) -> str:

@@ -25,7 +25,25 @@ def proportion(successes: int, trials: int) -> Interval:
     """
     if trials < 1:
         raise ValueError("a proportion of no trials is not defined; evaluate at least one episode")
-    share = successes / trials
+    return _wilson(successes / trials, trials)
+
+
+def pooled(right: np.ndarray, count: np.ndarray) -> Interval:
+    """Return the share of what is right over all episodes, with Wilson's interval as if each episode were ONE trial.
+
+    What happens within an episode is not independent, so its many answers are not as many trials: the interval is
+    rather too wide than too narrow. Not a number where there is nothing to answer.
+
+    Args:
+        right: (N) right answers of each episode.
+        count: (N) answers of each episode.
+    """
+    if not count.sum():
+        return Interval(math.nan, math.nan, math.nan)
+    return _wilson(float(right.sum() / count.sum()), int((count > 0).sum()))
+
+
+def _wilson(share: float, trials: int) -> Interval:
     shrink = 1 + Z95**2 / trials
     centre = (share + Z95**2 / (2 * trials)) / shrink
     half = Z95 / shrink * math.sqrt(share * (1 - share) / trials + Z95**2 / (4 * trials**2))

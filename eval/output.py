@@ -3,31 +3,44 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from . import figures, results
+from . import figures, results, stills
+from .charts import charts
 from .evaluation import PICTURED_EPISODES, Evaluation
+from .examined import Examined
+from .film import Film
 from .losses import read_losses, run_folder
-from .report import report
+from .report import Shown, report
 
-CURVES = (
-    "Squared error of a frame at each imagined step, mean over the episodes. Below a floor: the model remembers "
-    "something that the floor does not. The dashed line is what the model draws of a frame that it sees."
+DOORS = (
+    "Doors whose state is told right in the imagined frames, by event (how often it occurs), with 95 % intervals over "
+    "the episodes."
 )
 LOSSES = "Losses of the run: every term that validation logged. Long training curves are averaged over equal stretches."
 
 
-def write(evaluation: Evaluation, origin: dict[str, Any], out: Path) -> None:
-    """Write everything about `evaluation` into the existing folder `out`; `origin` is its provenance."""
-    results.write(evaluation, origin, out)
-    figures.save_frames(evaluation.pictures, out / "frames.png")
-    figures.save_curves(evaluation, out / "curves.png")
-    pictures = {_frames_caption(evaluation): out / "frames.png", CURVES: out / "curves.png"}
-    run = run_folder(Path(origin["checkpoint"]))
-    notes = _add_losses(run / "metrics.jsonl", out / "losses.png", pictures)
-    notes += _compare_data(run / "config.json", origin)
-    (out / "report.html").write_text(report(evaluation, origin, pictures, notes), encoding="utf-8")
+def write(examined: Sequence[Examined], out: Path, films: Sequence[Film] = ()) -> None:
+    """Write everything about runs that were examined on the same episodes, and films of them, into the folder `out`."""
+    results.write(examined, out)
+    stills.save_frames({run.name: run.evaluation.pictures for run in examined}, out / "frames.png")
+    pictures = {_frames_caption(examined[0].evaluation): out / "frames.png"}
+    drawn = charts(examined)
+    for chart in drawn:
+        figures.save_chart(chart, out / f"{chart.key}.png")
+    if examined[0].evaluation.reasoning is not None:
+        pictures[DOORS] = out / "doors.png"
+        figures.save_events(examined, pictures[DOORS])
+    notes = []
+    for place, run in enumerate(examined):
+        folder = run_folder(Path(run.origin["checkpoint"]))
+        picture = out / ("losses.png" if len(examined) == 1 else f"losses-{place}.png")
+        more = _add_losses(folder / "metrics.jsonl", picture, pictures, run.name)
+        more += _compare_data(folder / "config.json", run.origin)
+        notes += more if len(examined) == 1 else [f"{run.name}: {note}" for note in more]
+    (out / "report.html").write_text(report(examined, Shown(drawn, films, pictures, notes)), encoding="utf-8")
 
 
 def _frames_caption(evaluation: Evaluation) -> str:
@@ -39,13 +52,13 @@ def _frames_caption(evaluation: Evaluation) -> str:
     )
 
 
-def _add_losses(log: Path, picture: Path, pictures: dict[str, Path]) -> list[str]:
+def _add_losses(log: Path, picture: Path, pictures: dict[str, Path], name: str) -> list[str]:
     """Draw the losses of `log` and add them to `pictures`; return what the reader has to know about them."""
     losses = read_losses(log) if log.exists() else None
     if losses is None or not losses.terms:
         return ["No losses are shown: the checkpoint does not lie in a run folder whose metrics.jsonl holds some."]
     figures.save_losses(losses, picture)
-    pictures[LOSSES] = picture
+    pictures[f"{name}. {LOSSES}"] = picture
     left_out = f"{losses.unreadable} lines of metrics.jsonl could not be read and are left out of the losses."
     return [left_out] if losses.unreadable else []
 

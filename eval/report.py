@@ -1,80 +1,76 @@
-"""The report: one HTML file that holds everything it shows, pictures included, and fetches nothing."""
+"""The report: one HTML file that holds everything it shows, curves and films included, and fetches nothing."""
 
 from __future__ import annotations
 
-import base64
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from . import page, reel
+from .charts import Chart
 from .evaluation import Evaluation
+from .examined import Examined
+from .film import Film
 from .findings import Finding, Verdict, findings, number, percent
-from .losses import run_folder
 from .results import UNIT, padded_frames
-from .table import Table, tables
+from .table import remark, tables
 
 COLOURS = {Verdict.LEARNED: "good", Verdict.PARTLY: "part", Verdict.NOT: "bad", Verdict.OPEN: "open"}
-STYLE = """
-body { font: 16px/1.55 system-ui, sans-serif; color: #222; background: #fff }
-body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
-h1 { font-size: 1.6rem; margin-bottom: .2rem } h2 { font-size: 1.15rem; margin: 2.2rem 0 .6rem }
-.sub, figcaption { color: #666; font-size: .9rem } code { font-size: .85rem; overflow-wrap: anywhere }
-.cards { display: flex; flex-wrap: wrap; gap: .8rem; margin: 1.2rem 0 }
-.card { flex: 1 1 10rem; border: 1px solid #ddd; border-radius: .5rem; padding: .7rem .9rem }
-.card b { display: block; font-size: 1.5rem; line-height: 1.3 } .card span { color: #666; font-size: .85rem }
-table { border-collapse: collapse; margin: .6rem 0 1.2rem; width: 100%; font-variant-numeric: tabular-nums }
-th, td { padding: .3rem .7rem; text-align: right; border-bottom: 1px solid #e6e6e6 }
-th:first-child, td:first-child { text-align: left; white-space: pre }
-.origin td { text-align: left; vertical-align: top }
-.finding { border-left: .3rem solid; padding: .1rem .9rem; margin: .9rem 0 } .finding p { margin: .2rem 0 }
-.good { border-color: #2a9d76 } .part { border-color: #d9b52b }
-.bad { border-color: #c0392b } .open { border-color: #999 }
-figure { margin: 1rem 0 } img { max-width: 100% }
-pre { background: #f6f6f6; padding: .8rem; overflow: auto; font-size: .8rem }
-"""
+LARGEST = 10_000_000  # bytes of a page; films that it would be larger with are left out
+HEADING = 500  # bytes of what stands around the films
+OWN = ("checkpoint", "config")  # what an origin says of its run alone
 
 
-def report(
-    evaluation: Evaluation, provenance: Mapping[str, Any], pictures: Mapping[str, Path], notes: list[str]
-) -> str:
-    """Return the report's HTML.
+class Shown(NamedTuple):
+    """What the report shows besides the figures."""
 
-    Args:
-        evaluation: what was measured.
-        provenance: where it comes from.
-        pictures: {caption: PNG file}, in the order in which they are shown.
-        notes: further remarks on this evaluation.
-    """
-    name = run_folder(Path(provenance["checkpoint"])).resolve().name
-    parts = [
-        f"<h1>What {escape(name)} remembers</h1>",
-        f'<p class="sub">{escape(_subject(evaluation, provenance))}</p>',
-        _cards(evaluation),
+    charts: Sequence[Chart]
+    films: Sequence[Film]
+    pictures: Mapping[str, Path]  # {caption: PNG file}, in the order in which they are shown
+    notes: Sequence[str]  # further remarks
+
+
+def report(examined: Sequence[Examined], shown: Shown) -> str:
+    """Return the report's HTML on runs that were examined on the same episodes."""
+    first, alone = examined[0], len(examined) == 1
+    title = f"What {first.name} remembers" if alone else f"What {len(examined)} world models remember"
+    said = [
         "<h2>What was learned and what was not</h2>",
-        *map(_finding, findings(evaluation)),
-        "<h2>Figures and floors</h2>",
-        *map(_table, tables(evaluation)),
-        f'<p class="sub">{escape(_explanation(evaluation))}</p>',
-        *(f'<p class="sub">{escape(note)}</p>' for note in notes),
-        "<h2>Pictures</h2>",
-        *(_picture(caption, path) for caption, path in pictures.items()),
-        "<h2>Where these figures come from</h2>",
-        _provenance(provenance),
+        *(part for run in examined for part in _findings(run, alone)),
     ]
-    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(name)}</title>'
-    body = "\n".join(parts)
-    return f'<!doctype html>\n<html lang="en"><head>{head}<style>{STYLE}</style></head><body>\n{body}\n</body></html>\n'
+    figures = [
+        "<h2>Figures and floors</h2>",
+        *map(page.table, tables(examined)),
+        page.note(_explanation(first.evaluation)),
+        page.note(remark(examined)),
+        *map(page.note, shown.notes),
+    ]
+    above = [
+        f"<h1>{escape(title)}</h1>",
+        page.note(_subject(first.evaluation, first.origin)),
+        *([_cards(first.evaluation), *said, *figures] if alone else [*figures, *said]),  # several: compared first
+        "<h2>Curves</h2>",
+        *map(page.chart, shown.charts),
+        page.block("charts", [page.chart_data(chart) for chart in shown.charts]),
+    ]
+    below = [
+        "<h2>Pictures</h2>",
+        *(page.picture(caption, path) for caption, path in shown.pictures.items()),
+        "<h2>Where these figures come from</h2>",
+        page.definitions({key: value for key, value in first.origin.items() if key not in OWN}),
+        *(part for run in examined for part in _origin(run)),
+    ]
+    room = LARGEST - HEADING - len(page.document(title, [*above, *below]).encode())
+    return page.document(title, [*above, *_films(shown.films, room), *below])
 
 
 def _subject(evaluation: Evaluation, provenance: Mapping[str, Any]) -> str:
-    layout, step = evaluation.layout, provenance["config"].get("step")
-    trained = f" Trained for {step:,} steps." if isinstance(step, int) else ""
+    layout = evaluation.layout
     return (
         f"{len(evaluation.indices)} episodes of the {provenance['settings']['split']} split of "
         f"{Path(provenance['data']).name}: {layout.context} steps shown, {layout.query} steps imagined from their "
-        f"actions alone, frames of {' x '.join(map(str, layout.image))}. {provenance['date']}.{trained}"
+        f"actions alone, frames of {' x '.join(map(str, layout.image))}. {provenance['date']}."
     )
 
 
@@ -92,15 +88,13 @@ def _cards(evaluation: Evaluation) -> str:
     return f'<div class="cards">{"".join(boxes)}</div>'
 
 
+def _findings(run: Examined, alone: bool) -> list[str]:
+    return [*([] if alone else [f"<h3>{escape(run.name)}</h3>"]), *map(_finding, findings(run.evaluation))]
+
+
 def _finding(finding: Finding) -> str:
     head = f"<p><b>{escape(finding.topic)}: {finding.verdict.value}.</b></p>"
     return f'<div class="finding {COLOURS[finding.verdict]}">{head}<p>{escape(finding.text)}</p></div>'
-
-
-def _table(table: Table) -> str:
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in table.header)
-    rows = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in table.rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
 
 def _explanation(evaluation: Evaluation) -> str:
@@ -121,23 +115,30 @@ def _explanation(evaluation: Evaluation) -> str:
     return text
 
 
-def _picture(caption: str, path: Path) -> str:
-    data = base64.b64encode(path.read_bytes()).decode()
-    alt = escape(caption, quote=True)
-    return f'<figure><img alt="{alt}" src="data:image/png;base64,{data}"><figcaption>{alt}</figcaption></figure>'
+def _films(films: Sequence[Film], room: int) -> list[str]:
+    """Return the films' places and their data, as many as there is room for in bytes, and say which are left out."""
+    places, blocks, left_out = [], [], []
+    for film in films:
+        content = reel.as_dict(film)
+        place = page.film(film.episode, f"Episode {film.episode}: the end of the context, and the whole query.")
+        size = len(place) + len(page.block("films", content))
+        if size > room:
+            left_out.append(str(film.episode))
+            continue
+        room -= size
+        blocks.append(content)
+        places.append(place)
+    if left_out:
+        limit = f"the page would be larger than {LARGEST / 1e6:g} MB"
+        places.append(page.note(f"Left out, because {limit}: films of the episodes {', '.join(left_out)}."))
+    return ["<h2>Films</h2>", *places, page.block("films", blocks)] if places else []
 
 
-def _provenance(provenance: Mapping[str, Any]) -> str:
-    simple = {key: value for key, value in provenance.items() if key != "config"}
-    rows = "".join(
-        f"<tr><td>{escape(key)}</td><td><code>{_value(value)}</code></td></tr>" for key, value in simple.items()
-    )
-    config = escape(json.dumps(provenance["config"], indent=2, default=str))
-    details = f"<details><summary>configuration of the run</summary><pre>{config}</pre></details>"
-    return f'<table class="origin"><tbody>{rows}</tbody></table>{details}'
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "<br>".join(f"{escape(str(key))}: {escape(str(item))}" for key, item in value.items())
-    return escape(str(value))
+def _origin(run: Examined) -> list[str]:
+    step = run.origin["config"].get("step")
+    trained = f"Trained for {step:,} steps. " if isinstance(step, int) else ""
+    return [
+        f"<h3>{escape(run.name)}</h3>",
+        page.note(f"{trained}Checkpoint: {run.origin['checkpoint']}"),
+        page.details("configuration of the run", run.origin["config"]),
+    ]

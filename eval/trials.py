@@ -15,6 +15,8 @@ from torch import Tensor
 
 from ..datasets.batch import Batch
 from ..datasets.episode import NO_TELEPORT, Episode
+from . import doors, oracle
+from .doors import Doors
 
 
 class EpisodeSource(Protocol):
@@ -31,6 +33,8 @@ class Layout(NamedTuple):
     length: int  # T, context and query
     image: tuple[int, ...]  # (H, W, C)
     actions: int  # A
+    posed: bool = False  # the agent's poses are told (oracle.py)
+    doors: int = 0  # D, doors whose state can be read in the frames (doors.py)
 
     @property
     def query(self) -> int:
@@ -44,7 +48,14 @@ def layout(episode: Episode) -> Layout:
     Raises:
         ValueError: it has no context to observe or no query to imagine.
     """
-    found = Layout(int(episode.context), len(episode), tuple(episode.image.shape[1:]), episode.action.shape[1])
+    found = Layout(
+        context=int(episode.context),
+        length=len(episode),
+        image=tuple(episode.image.shape[1:]),
+        actions=episode.action.shape[1],
+        posed=oracle.has_pose(episode),
+        doors=doors.count(episode),
+    )
     if not 0 < found.context < found.length:
         raise ValueError(
             f"an episode of {found.length} steps with a context of {found.context} has no query to imagine; "
@@ -61,19 +72,36 @@ class Trials(NamedTuple):
     context: int
     rows: Tensor  # (B) int64, position among the evaluated episodes
     indices: tuple[int, ...]  # (B) index in the data set
-    teleported: int  # how many of them start the query from an earlier pose
+    teleported: Tensor  # (B) bool, the query starts from an earlier pose
+    poses: Tensor | None  # (B T 4) float64, of oracle.py; None where they are not told
+    doors: Doors | None  # what is true of the doors in the query; None where there are none
 
     def shown(self) -> Batch:
         """Return the context as a copy of its own: a view would carry the query's images along in its storage."""
-        return Batch(*(x.clone(memory_format=torch.contiguous_format) for x in self.batch.window(0, self.context)))
+        return _copy(self.batch.window(0, self.context))
 
-    def query_actions(self) -> Tensor:
-        """Return all that is told about the query: the actions (B Q A)."""
-        return self.batch.action[:, self.context :].clone()
+    def given(self, start: int, stop: int) -> Batch:
+        """Return steps `start` to `stop` (exclusive) of the query as a copy, for a model that is to see them."""
+        return _copy(self.batch.window(self.context + start, self.context + stop))
+
+    def query_actions(self, start: int = 0) -> Tensor:
+        """Return all that is told about the query from step `start` on: the actions (B Q-start A)."""
+        return self.batch.action[:, self.context + start :].clone()
 
     def to(self, device: torch.device) -> Trials:
         """Return the trials with their tensors on `device`."""
-        return self._replace(batch=self.batch.to(device), pad=self.pad.to(device), rows=self.rows.to(device))
+        return self._replace(
+            batch=self.batch.to(device),
+            pad=self.pad.to(device),
+            rows=self.rows.to(device),
+            teleported=self.teleported.to(device),
+            poses=None if self.poses is None else self.poses.to(device),
+            doors=None if self.doors is None else self.doors.to(device),
+        )
+
+
+def _copy(batch: Batch) -> Batch:
+    return Batch(*(x.clone(memory_format=torch.contiguous_format) for x in batch))
 
 
 def load(source: EpisodeSource, indices: Sequence[int], rows: Sequence[int], expected: Layout) -> Trials:
@@ -95,7 +123,9 @@ def load(source: EpisodeSource, indices: Sequence[int], rows: Sequence[int], exp
         expected.context,
         torch.tensor(rows),
         tuple(indices),
-        sum(episode.teleport_from != NO_TELEPORT for episode in episodes),
+        torch.tensor([episode.teleport_from != NO_TELEPORT for episode in episodes]),
+        torch.from_numpy(np.stack([oracle.poses(episode) for episode in episodes])) if expected.posed else None,
+        doors.truth(episodes) if expected.doors else None,
     )
 
 

@@ -32,7 +32,7 @@ goes on exactly where the run was. Several processes: `accelerate launch --multi
 RUN_CONFIG = "config.json"
 # what may change when a run is resumed; all else decides what is learned, and another value would be another run
 CHANGEABLE = {"data", "out", "model", "steps", "minutes", "resume", "config", "device", "cpu_threads", "loader_threads"}
-CHANGEABLE |= {"cache_gb", "tracker", "validate_every", "validation_episodes", "save_every", "log_every"}
+CHANGEABLE |= {"cache_gb", "stop_at", "tracker", "validate_every", "validation_episodes", "save_every", "log_every"}
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class TrainConfig:
     out: Path  # the run folder: config, metrics.jsonl, checkpoints
     model: str = "s4wm"  # a preset (s4wm-2d), or a family (s4wm) completed by the image size
     steps: int = 100_000  # optimiser steps
+    stop_at: int = 0  # step at which this call saves and ends, the schedule being that of all `steps`; 0: at `steps`
     minutes: float = 0.0  # of training after which the run ends, validated and saved, before `steps`; 0: at `steps`
     batch_size: int = 8  # rows a step, over all processes
     window: int = 0  # steps of a TBTT window, the state carried from one to the next; 0: rows are whole trajectories
@@ -67,7 +68,7 @@ class TrainConfig:
         for name in ("steps", "batch_size", "validate_every", "validation_episodes", "save_every", "log_every"):
             if isinstance(value := getattr(self, name), int) and value < 1:
                 raise ValueError(f"--{name.replace('_', '-')} must be 1 or more, not {value}")
-        for name in ("minutes", "window", "cache_gb"):
+        for name in ("stop_at", "minutes", "window", "cache_gb"):
             if isinstance(value := getattr(self, name), int | float) and value < 0:
                 raise ValueError(f"--{name.replace('_', '-')} must be 0 or more, not {value}")
         if self.random_windows is True and self.window == 0:

@@ -96,22 +96,24 @@ class Trainer:
         return self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=True)
 
     def fit(self) -> int | None:
-        """Train until `steps` or `minutes`, or until asked to stop; return the signal that asked, if one did."""
+        """Train until `steps`, `stop_at` or `minutes`, or until asked to stop; return the signal that asked, if any."""
         config, device = self.config, self.accelerator.device
         loader = build_loader(config, self.dataset, self.sampler, self.step, self.accelerator)
         main = self.accelerator.is_main_process
         bar = tqdm(total=config.steps, initial=self.step, unit="step", disable=not main, dynamic_ncols=True)
+        goal = min(config.stop_at or config.steps, config.steps)
         end = End(0, self._late())
         since = self._mark()
         with self.lock, loader as batches, bar, StopRequest() as stop, self.clock.running():
-            while self.step < config.steps and not (end.late or end.signal):
+            while self.step < goal and not (end.late or end.signal):
                 batch = next(batches)
                 loss, norm = self._update(batch.to(device))
                 self.step += 1
                 bar.update()
                 end = self._agreed(End(stop.signal or 0, self._late()))
                 last = end.late or self.step == config.steps
-                if last or self.step % config.log_every == 0:
+                halt = last or self.step == goal
+                if halt or self.step % config.log_every == 0:
                     line = self._log(loss, norm, batch.first.numel(), since)
                     since = self._mark()
                     bar.set_postfix(
@@ -120,7 +122,7 @@ class Trainer:
                 if last or self.step % config.validate_every == 0:
                     with self.clock.stopped():
                         self._validate()
-                if last or end.signal or self.step % config.save_every == 0:
+                if halt or end.signal or self.step % config.save_every == 0:
                     self._check_finite(loss, norm)
                     with self.clock.stopped():
                         self._save()

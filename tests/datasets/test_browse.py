@@ -2,12 +2,9 @@
 
 import base64
 import dataclasses
-import html
 import io
 import json
 import re
-import shutil
-import subprocess
 import sys
 
 import numpy as np
@@ -22,6 +19,7 @@ from longdream.datasets.files import DatasetError
 from longdream.datasets.info import ShardRange
 from longdream.datasets.reader import EpisodeDataset
 from longdream.datasets.store import write_info, write_shard
+from longdream.tests.browser import needs_chromium, visit
 from longdream.tests.datasets.dataset_toys import ARRAYS, SIZE, toy_episode, toy_info, toy_length, write_toy
 
 MAZE = {
@@ -32,7 +30,7 @@ MAZE = {
 }
 ENOUGH = 1e8
 # A user at the keyboard: he does something, waits for the frame, and notes what he sees.
-USER = """<script>
+USER = """
 addEventListener("load", async () => {
   const notes = [], pause = (time) => new Promise((later) => setTimeout(later, time));
   const act = async (name, action) => {
@@ -65,14 +63,9 @@ addEventListener("load", async () => {
   const box = $("curve").getBoundingClientRect();
   const middle = { clientX: box.left + box.width / 2, clientY: box.top + 5 };
   await act("curve", () => $("curve").dispatchEvent(new MouseEvent("click", middle)));
-  const wide = document.documentElement.scrollWidth <= innerWidth;
-  const pre = document.createElement("pre");
-  pre.id = "notes";
-  pre.textContent = JSON.stringify({ notes, wide, errors: window.errors });
-  document.body.append(pre);
+  tell({ notes });
 });
-</script></body>"""
-LISTEN = "<head><script>window.errors = []; window.onerror = (text) => { window.errors.push(text); };</script>"
+"""
 
 
 def write_mazes(root, **changes):
@@ -209,16 +202,14 @@ def test_the_command(tmp_path, monkeypatch, capsys):
         assert err.count("\n") == 1
 
 
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="there is no chromium")
+@needs_chromium
 def test_it_works_in_a_browser(tmp_path, monkeypatch):
     """Keys, slider, list and curve lead to the very frames, to the last pixel, over several sheets."""
     monkeypatch.setattr(browse_episode, "SHEET", 3 * SIZE)
     dataset = write_mazes(tmp_path / "toy")
     write_page(dataset, [0, 1], tmp_path / "page.html", ENOUGH)
-    text = (tmp_path / "page.html").read_text()
-    (tmp_path / "page.html").write_text(text.replace("<head>", LISTEN).replace("</body>", USER))
-    found = visit(tmp_path / "page.html", tmp_path / "profile")
-    assert found["errors"] == []
+    found = visit(tmp_path / "page.html", USER, tmp_path, "#episode=0&step=3")
+    assert found["errors"] == found["requests"] == []
     assert found["wide"]
     notes = {note["name"]: note for note in found["notes"]}
     last = toy_length(0) - 1
@@ -241,13 +232,3 @@ def test_it_works_in_a_browser(tmp_path, monkeypatch):
         np.testing.assert_allclose(drawn[:2], [x, -y], atol=2e-3)
         assert len(re.findall("[ML]", note["past"])) == t + 1
         assert note["cells"] == 4 * 6 - 2
-
-
-def visit(page, profile):
-    """Open a page in a browser without a screen, and return what its user noted."""
-    words = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}", "--dump-dom",
-             "--window-size=1200,800", "--virtual-time-budget=20000", f"{page.as_uri()}#episode=0&step=3"]  # fmt: skip
-    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=True)
-    notes = re.search(r'<pre id="notes">(.*?)</pre>', done.stdout, re.DOTALL)
-    assert notes, done.stderr
-    return json.loads(html.unescape(notes[1]))

@@ -19,17 +19,30 @@ IMAGE = (6, 5, 3)  # H W C, all different: a swapped axis shows
 
 
 def make_episode(
-    index: int, context: int = 7, query: int = 4, pad: int = 0, image=IMAGE, teleport=NO_TELEPORT
+    index: int,
+    context: int = 7,
+    query: int = 4,
+    pad: int = 0,
+    image=IMAGE,
+    teleport=NO_TELEPORT,
+    posed: bool = False,
 ) -> Episode:
-    """Random frames; the last reward is 1 in every second episode; the last `pad` steps are padding."""
+    """Random frames; the last reward is 1 in every second episode; the last `pad` steps are padding.
+
+    After a teleport the frames (and the poses) of the context come again.
+    """
     rng, length = np.random.default_rng(index), context + query
     reward = np.zeros(length, np.float32)
     reward[-1] = index % 2
     action = np.eye(3, dtype=np.uint8)[rng.integers(0, 3, length)]
     action[0] = 0
     steps = np.arange(length)
+    again = steps if teleport == NO_TELEPORT else np.where(steps < context, steps, steps - context + teleport)
+    frames = rng.integers(0, 256, (length, *image), dtype=np.uint8)[again]
+    position, heading = rng.integers(0, 4, (length, 2))[again], rng.uniform(0, 6.28, length)[again]
+    poses = {"agent_pos": position.astype(np.float32), "agent_dir": np.stack([np.cos(heading), np.sin(heading)], -1)}
     return Episode(
-        image=rng.integers(0, 256, (length, *image), dtype=np.uint8),
+        image=frames,
         action=action,
         reward=reward,
         is_first=steps == 0,
@@ -39,6 +52,7 @@ def make_episode(
         context=context,
         seed=index,
         teleport_from=teleport,
+        extras=poses if posed else {},
     )
 
 
@@ -56,7 +70,7 @@ class MemorySource:
 class Frames(NamedTuple):
     """The stubs' state."""
 
-    context: Tensor  # (B C ...) the frames that were observed, float32 in [0, 1]
+    context: Tensor  # (B C ...) all frames that were observed, float32 in [0, 1]
     step: int  # steps imagined so far
 
 
@@ -80,7 +94,8 @@ class FrameModel(WorldModel):
     def observe(self, batch, state=None, generators=None):
         frames = batch.obs.float() / 255
         self.shape = frames.shape[2:]
-        return Beliefs(self.latent(frames, batch.reward), torch.zeros(0), torch.zeros(0), Frames(frames, 0))
+        seen = frames if state is None else torch.cat([state.context, frames], 1)
+        return Beliefs(self.latent(frames, batch.reward), torch.zeros(0), torch.zeros(0), Frames(seen, 0))
 
     def step_cache(self):
         return None
@@ -113,26 +128,45 @@ class MeanContext(FrameModel):
         return state.context.double().mean(1).float()
 
 
+class Peeking(FrameModel):
+    """Imagines with whatever true frame it can get hold of: one it saw, or one behind a view that it was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = torch.zeros(0)
+
+    def observe(self, batch, state=None, generators=None):
+        storage = batch.obs.untyped_storage()
+        rows = storage.nbytes() // (len(batch.obs) * batch.obs[0, 0].numel())  # frames in memory, shown or not
+        hidden = torch.empty(0, dtype=torch.uint8).set_(storage).reshape(len(batch.obs), rows, *batch.obs.shape[2:])
+        before = self.seen if state is not None else hidden[:, :0].float()
+        self.seen = torch.cat([before, hidden.float() / 255], 1)
+        return super().observe(batch, state)
+
+    def next_frame(self, state):
+        return self.seen[:, min(state.context.shape[1] + state.step, self.seen.shape[1] - 1)]
+
+
 class Truth(FrameModel):
-    """Was given the episodes beforehand, knows each by its first frame, and imagines what really follows."""
+    """Was given the episodes beforehand, knows each by its context, and imagines what really follows."""
 
     def __init__(self, episodes) -> None:
         super().__init__()
-        self.episodes = {self.key(torch.from_numpy(e.image[0]).movedim(-1, 0).float() / 255): e for e in episodes}
+        self.length = episodes[0].context
+        self.episodes = {self.key(torch.from_numpy(e.image).movedim(-1, 1).float() / 255): e for e in episodes}
 
-    @staticmethod
-    def key(frame: Tensor) -> bytes:
-        return frame.contiguous().numpy().tobytes()
+    def key(self, frames: Tensor) -> bytes:
+        return frames[: self.length].contiguous().numpy().tobytes()
 
-    def recall(self, state: Frames) -> list[Episode]:
-        return [self.episodes[self.key(frames[0])] for frames in state.context]
+    def known(self, state: Frames) -> list[Episode]:
+        return [self.episodes[self.key(frames)] for frames in state.context]
 
     def next_frame(self, state):
-        true = [e.image[state.context.shape[1] + state.step] for e in self.recall(state)]
+        true = [e.image[state.context.shape[1] + state.step] for e in self.known(state)]
         return torch.from_numpy(np.stack(true)).movedim(-1, 1).float() / 255
 
     def next_reward(self, state):
-        return torch.tensor([float(e.reward[state.context.shape[1] + state.step]) for e in self.recall(state)])
+        return torch.tensor([float(e.reward[state.context.shape[1] + state.step]) for e in self.known(state)])
 
 
 class Blend(Truth):
@@ -151,7 +185,7 @@ class Noisy(CopyLast):
     """Adds noise from the generators it is given, to what it sees and to what it imagines; tosses coins for rewards."""
 
     def observe(self, batch, state=None, generators=None):
-        beliefs = super().observe(batch, state)
+        beliefs = super().observe(batch, state, generators)
         rows = [torch.rand(part.shape, generator=g) for part, g in zip(beliefs.latent.deter, generators, strict=True)]
         latent = beliefs.latent._replace(deter=beliefs.latent.deter + 0.1 * torch.stack(rows))
         return beliefs._replace(latent=latent)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from longdream.datasets.info import DatasetInfo
 from longdream.datasets.splits import Splits
 from longdream.datasets.store import scratch_folder, shards_folder, write_info, write_shard
 from longdream.eval.cli import main, processes
+from longdream.eval.examined import names as examined_names
 from longdream.eval.findings import number
 from longdream.tests.eval.eval_stubs import make_episode
 from longdream.worldmodels.backbones.s4 import S4Config
@@ -23,6 +25,7 @@ from longdream.worldmodels.codecs.cnn import CNNConfig
 from longdream.worldmodels.families import build
 from longdream.worldmodels.latents import LatentConfig
 from longdream.worldmodels.parallel import ParallelConfig
+from longdream.worldmodels.rssm import RSSMConfig
 
 EPISODES = 20  # 8 and 18 are the test split
 
@@ -38,11 +41,20 @@ def write_data(root: Path, size: int = 8) -> Path:
     return root
 
 
-def write_run(run: Path) -> Path:
-    torch.manual_seed(0)
+CODEC = CNNConfig(stages=1, multiplier=4, size=8)
+
+
+def write_run(run: Path, seed: int = 0) -> Path:
     backbone = S4Config(blocks=1, width=8, mlp=8, state=4, kernel="s4d")
-    codec = CNNConfig(stages=1, multiplier=4, size=8)
-    config = ParallelConfig(3, codec, LatentConfig(4, 4), units=8, backbone=backbone)
+    return write_model(run, ParallelConfig(3, CODEC, LatentConfig(4, 4), units=8, backbone=backbone), seed)
+
+
+def write_rssm(run: Path) -> Path:
+    return write_model(run, RSSMConfig(3, CODEC, LatentConfig(4, 4), units=8, width=8), seed=2)
+
+
+def write_model(run: Path, config: ParallelConfig | RSSMConfig, seed: int) -> Path:
+    torch.manual_seed(seed)
     (run / "best").mkdir(parents=True)
     save_model(run / "best", build(config), describe(config, step=5))
     (run / "metrics.jsonl").write_text('{"step": 5, "kind": "validation", "loss": 3.5}\n')
@@ -70,7 +82,7 @@ def test_evaluate_writes_everything_and_prints_the_table(paths: tuple[str, str],
     out = Path(paths[0]) / "evaluation-test"
     names = {"report.html", "results.json", "curves.csv", "frames.png", "curves.png", "losses.png"}
     assert {path.name for path in out.iterdir()} == names
-    found = json.loads((out / "results.json").read_text())
+    [found] = json.loads((out / "results.json").read_text())["runs"]
     assert found["episodes"] == [8, 18]
     assert found["provenance"]["config"]["step"] == 5
     assert found["provenance"]["settings"] == {
@@ -83,10 +95,55 @@ def test_evaluate_writes_everything_and_prints_the_table(paths: tuple[str, str],
     }
     assert found["provenance"]["data_hash"].startswith("sha256:")
     printed = capsys.readouterr().out
-    line = next(line for line in printed.splitlines() if line.startswith("generation MSE"))
-    assert line.split()[2:] == [number(found["errors"][n]["mse"]) for n in ("generation", "copy_last", "mean_context")]
-    for words in ("reconstruction MSE", "copy last", "PSNR", "in imagination", "majority", "report.html"):
+    for start, name in (("run ", "generation"), ("copy last ", "copy_last"), ("mean context ", "mean_context")):
+        line = next(line for line in printed.splitlines() if line.startswith(start))
+        assert line.removeprefix(start).split()[0] == number(found["errors"][name]["mse"])
+    for words in (
+        "reconstruction MSE",
+        "PSNR",
+        "in imagination",
+        "majority",
+        "The paper has no figures",
+        "report.html",
+    ):
         assert words in printed
+
+
+def test_several_runs_are_held_to_the_same_episodes_side_by_side(
+    paths: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, data = Path(paths[0]), paths[1]
+    others = [write_run(tmp_path / "new" / "run", seed=1), write_rssm(tmp_path / "rssm")]
+    monkeypatch.chdir(tmp_path)
+    assert evaluate((str(run), data), "--checkpoint", str(run), *map(str, others)) == 0
+    out = tmp_path / "evaluation-data-test"
+    found = json.loads((out / "results.json").read_text())["runs"]
+    assert [one["name"].split("/")[-1] for one in found] == ["run", "run", "rssm"]
+    assert len({one["name"] for one in found}) == 3
+    assert [one["provenance"]["checkpoint"] for one in found] == [str(path / "best") for path in (run, *others)]
+    assert [one["provenance"]["config"]["family"] for one in found] == ["parallel", "parallel", "rssm"]
+    printed = capsys.readouterr().out
+    for one in found:
+        assert one["errors"]["copy_last"] == found[0]["errors"]["copy_last"]
+        assert f"\n{one['name']} " in printed
+    assert len({one["errors"]["generation"]["mse"] for one in found}) == 3
+    assert evaluate(paths, "--out", str(tmp_path / "alone")) == 0
+    [alone] = json.loads((tmp_path / "alone" / "results.json").read_text())["runs"]
+    assert alone["errors"] == found[0]["errors"]  # company changes nothing
+    assert set((out / "curves.csv").read_text().splitlines()[0].split(",")) == {
+        "step", "copy_last", "mean_context", *(one["name"] for one in found)
+    }  # fmt: skip
+
+
+def test_checkpoints_of_one_run_are_told_apart(paths: tuple[str, str], tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run")
+    shutil.copytree(run / "best", run / "checkpoints" / "00000005")
+    both = [run / "best", run / "checkpoints" / "00000005"]
+    assert examined_names(both) == ["best", "00000005"]
+    assert examined_names([run / "best"]) == ["run"]
+    assert examined_names([run / "best", Path(paths[0]) / "best"])[0].endswith("/run")
+    with pytest.raises(ValueError, match="is given twice"):
+        examined_names([run / "best", tmp_path / "run" / "." / "best"])
 
 
 def test_floors_of_a_real_data_set_are_those_of_its_episodes(paths: tuple[str, str], tmp_path: Path) -> None:
@@ -102,14 +159,15 @@ def test_batch_size_leaves_the_figures_of_a_real_model_alone(paths: tuple[str, s
     found = []
     for size in ("1", "2"):
         assert evaluate(paths, "--out", str(tmp_path / size), "--batch-size", size) == 0
-        found.append(json.loads((tmp_path / size / "results.json").read_text())["errors"])
+        [one] = json.loads((tmp_path / size / "results.json").read_text())["runs"]
+        found.append(one["errors"])
     for name in ("generation", "reconstruction"):
         assert found[0][name]["per_episode"] == pytest.approx(found[1][name]["per_episode"], rel=1e-5)
 
 
 def test_episodes_and_split_choose(paths: tuple[str, str], tmp_path: Path) -> None:
     assert evaluate(paths, "--out", str(tmp_path), "--split", "validation", "--episodes", "1") == 0
-    assert json.loads((tmp_path / "results.json").read_text())["episodes"] == [9]
+    assert json.loads((tmp_path / "results.json").read_text())["runs"][0]["episodes"] == [9]
 
 
 @pytest.mark.parametrize(
@@ -121,6 +179,7 @@ def test_episodes_and_split_choose(paths: tuple[str, str], tmp_path: Path) -> No
         (["--device", "gpu"], "no device 'gpu'"),
         (["--device", "cuda:99"], "--device cuda:99: this machine has"),
         (["--batch-size", "0"], "batches of 0"),
+        (["--recall-given", "0", "4"], "4 frames after the teleport: the query has 4"),
         (["--checkpoint", "nowhere"], "nowhere"),
         (["--data", "nowhere"], "nowhere"),
     ],

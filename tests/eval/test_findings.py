@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
 
 from longdream.eval.evaluation import Evaluation, evaluate
-from longdream.eval.findings import Verdict, findings, imagining, number, percent, seeing, telling_reward
+from longdream.eval.findings import (
+    Verdict,
+    findings,
+    imagining,
+    keeping_track,
+    number,
+    percent,
+    recalling,
+    seeing,
+    telling_reward,
+)
+from longdream.eval.intervals import Interval, proportion
 from longdream.eval.metrics import Accuracy
+from longdream.eval.reasoning import Reasoning, Told
+from longdream.eval.recall import Recall, RecallCurve
 from longdream.tests.eval.eval_stubs import Blend, CopyLast, FrameModel, MeanContext, MemorySource, Truth
 
 
@@ -94,3 +108,43 @@ def test_a_reward_counts_as_remembered_only_beyond_the_majority_class(counts: Ac
 def test_figures_are_short() -> None:
     assert [number(x) for x in (0.012345, 43.97, 12345.6)] == ["0.0123", "44", "12,346"]
     assert [percent(x) for x in (1, 0.5, 0.9996, 0.123)] == ["100 %", "50 %", "100 %", "12.3 %"]
+
+
+def recalled(model: list[float], floor: float = 10.0, spread: float = 0.5) -> Recall:
+    def curve(values: list[float]) -> RecallCurve:
+        found = tuple(Interval(value, value - spread, value + spread) for value in values)
+        return RecallCurve(found, found)
+
+    below = curve([floor] * len(model))
+    return Recall(tuple(range(len(model))), curve(model), below, below, nearest_pose=None, episodes=9)
+
+
+@pytest.mark.parametrize(
+    ("model", "verdict"),
+    [
+        ([9.8, 2.0], Verdict.LEARNED),
+        ([2.0], Verdict.LEARNED),
+        ([9.8, 6.0], Verdict.PARTLY),
+        ([30.0, 9.9], Verdict.NOT),
+    ],
+)
+def test_recall_is_learned_where_little_of_the_floors_error_is_left(model: list[float], verdict: Verdict) -> None:
+    found = recalling(recalled(model))
+    assert found.verdict is verdict
+    assert ("The frames help it" in found.text) == (verdict is not Verdict.NOT and len(model) > 1)
+
+
+@pytest.mark.parametrize(
+    ("right", "opened", "verdict"),
+    [(100, 50, Verdict.LEARNED), (80, 50, Verdict.PARTLY), (80, 80, Verdict.NOT), (55, 50, Verdict.NOT)],
+)
+def test_doors_are_known_only_beyond_a_constant_answer(right: int, opened: int, verdict: Verdict) -> None:
+    told = Told(100, right, opened, proportion(right, 100))
+    found = keeping_track(Reasoning(told, told, told, told, told, np.zeros(1)))
+    assert found.verdict is verdict
+    assert percent(right / 100) in found.text
+
+
+def test_doors_that_nobody_tries_tell_nothing() -> None:
+    told = Told(0, 0, 0, Interval(math.nan, math.nan, math.nan))
+    assert keeping_track(Reasoning(told, told, told, told, told, np.zeros(1))).verdict is Verdict.OPEN

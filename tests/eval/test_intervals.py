@@ -33,3 +33,12 @@ def test_interval_of_a_mean_covers_it_95_times_in_a_hundred() -> None:
 
 def test_interval_of_one_value_is_unbounded() -> None:
     assert intervals.mean(np.array([4.0])) == (4.0, -math.inf, math.inf)
+
+
+def test_answers_within_an_episode_are_no_more_sure_than_one_trial() -> None:
+    right, count = np.array([10, 0, 7]), np.array([10, 0, 10])  # the second episode asked nothing
+    found = intervals.pooled(right, count)
+    assert found.value == 17 / 20
+    assert found.high - found.low > 2 * (intervals.proportion(17, 20).high - intervals.proportion(17, 20).low)
+    assert intervals.pooled(np.array([1, 1, 0]), np.array([1, 1, 1])) == intervals.proportion(2, 3)
+    assert math.isnan(intervals.pooled(np.array([0]), np.array([0])).value)

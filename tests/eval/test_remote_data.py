@@ -42,10 +42,10 @@ def test_training_and_evaluation_by_url_equal_those_by_path(tmp_path: Path, caps
     for name, data in (("path", str(root)), ("url", root.as_uri())):
         out = tmp_path / name
         assert trainer.run(["--data", data, "--out", str(out), *SMALL]) == 0
-        evaluation = run(EvaluateConfig(checkpoint=out, data=data, device="cpu"))
+        (examined,) = run(EvaluateConfig(checkpoint=(out,), data=data, device="cpu"))
         record = json.loads((out / "config.json").read_text())
         assert record["train"]["data"] == record["provenance"]["data"] == data
-        found[name] = (losses(out), evaluation.generation.every.mse, record["provenance"]["data_hash"])
+        found[name] = (losses(out), examined.evaluation.generation.every.mse, record["provenance"]["data_hash"])
         assert "not on the very data evaluated here" not in (out / "evaluation-test/report.html").read_text()
     assert found["url"] == found["path"]
     assert len(found["url"][0]) == 8

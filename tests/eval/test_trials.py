@@ -27,16 +27,29 @@ def test_stack_follows_the_clock_and_the_axes_of_a_batch() -> None:
 def test_what_is_shown_does_not_share_memory_with_the_query() -> None:
     source = MemorySource(2)
     loaded = trials.load(source, [0, 1], [0, 1], trials.layout(source.episodes[0]))
-    for part in [*loaded.shown(), loaded.query_actions()]:
+    for part in [*loaded.shown(), loaded.query_actions(), *loaded.given(1, 3), loaded.query_actions(3)]:
         assert part.untyped_storage().nbytes() == part.numel() * part.element_size()
     assert loaded.shown().obs.shape[1] == 7
     np.testing.assert_array_equal(loaded.query_actions()[1], source.episodes[1].action[7:])
+    np.testing.assert_array_equal(loaded.query_actions(3)[1], source.episodes[1].action[10:])
+    np.testing.assert_array_equal(loaded.given(1, 3).obs[0].movedim(1, -1), source.episodes[0].image[8:10])
+    np.testing.assert_array_equal(loaded.given(1, 3).action[0], source.episodes[0].action[8:10])
 
 
 @pytest.mark.parametrize(("context", "query"), [(5, 0), (0, 5)])
 def test_an_episode_without_two_phases_is_refused(context: int, query: int) -> None:
     with pytest.raises(ValueError, match=f"5 steps with a context of {context} has no query"):
         trials.layout(make_episode(0, context, query))
+
+
+def test_what_only_some_data_have_is_in_the_layout() -> None:
+    plain, posed = trials.layout(make_episode(0)), trials.layout(make_episode(0, posed=True))
+    assert (plain.posed, plain.doors, posed.posed, posed.doors) == (False, 0, True, 0)
+    source = MemorySource(2, teleport=2)
+    source.episodes[1] = make_episode(1)
+    loaded = trials.load(source, [0, 1], [0, 1], plain)
+    assert loaded.teleported.tolist() == [True, False]
+    assert loaded.poses is loaded.doors is None
 
 
 def test_an_episode_of_another_layout_is_named() -> None:

@@ -123,6 +123,19 @@ def test_it_learns_below_the_floor_of_a_constant_picture(toy_data, tmp_path):
     assert not loaded.model.training
 
 
+def test_stopping_at_a_step_keeps_the_schedule_of_all_steps(toy_data, tmp_path):
+    """In pieces, none of which ends at a validation or a checkpoint, it is the run that was never cut."""
+    whole, pieces = tmp_path / "whole", tmp_path / "pieces"
+    options = ["--steps=20", "--optim.schedule=cosine", "--optim.warmup=3", "--validate-every=8", "--save-every=100"]
+    train(toy_data, whole, *options)
+    train(toy_data, pieces, *options, "--stop-at=7")
+    assert int(latest(pieces).name) == 7
+    assert metrics(pieces, "validation") == []
+    for stop in ("--stop-at=13", "--stop-at=0"):
+        trainer.run(["--out", str(pieces), "--data", str(toy_data), "--resume", stop])
+    assert_same_run(pieces, whole)
+
+
 def test_resuming_is_never_having_stopped(toy_data, tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     options = ["--optim.schedule=constant", "--validate-every=4", "--save-every=5"]
