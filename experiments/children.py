@@ -109,7 +109,7 @@ def _complaint(log: Path, begin: int) -> str:
         handle.seek(begin)
         text = handle.read().decode(errors="replace")
     lines = [line for part in re.split(r"[\r\n]+", text) if (line := part.strip("│╭╮╰╯─ "))]
-    for pattern in (r"(train_wm|evaluate|collect)\b.*: ", r".*[Ee]rror", ""):
+    for pattern in (r"(train_wm|evaluate|collect|probe|benchmark)\b.*: ", r".*[Ee]rror", ""):
         if found := [line for line in lines if re.match(pattern, line)]:
             return found[-1]
     return "it said nothing"

@@ -13,6 +13,7 @@ from ..worldmodels.run_folder import lock
 from .plan import SweepConfig, read_sweep
 from .summary import write_summary
 from .sweep import Sweep
+from .watch import say
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class SweepArguments:
         train: {optim.schedule: constant}                             # shared by all models
         seeds: [0, 1]
         steps: 4500                                                   # the comparison at equal steps
+        rounds: [0.1, 0.3, 1]         # shares of the steps at which all runs of a seed are measured before they go on
         minutes: slowest          # then at equal time: those that were faster go on for as long as the slowest took
         evaluate: {episodes: 200}                                     # options of `evaluate`
         parallel: 1                                                   # runs at once
@@ -67,17 +69,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(config: SweepConfig) -> int:
     """Do the sweep and write its summary into its folder, which is there; return the exit status."""
-    outcome = Sweep(config, say).run()
+    outcome = Sweep(config).run()
     write_summary(config)
     say(f"{config.out / 'summary.md'}")
     if outcome.signal:
         return 128 + outcome.signal
     return 1 if outcome.failed else 0
-
-
-def say(text: str) -> None:
-    """Print a line at once, also where the output is a file."""
-    print(text, flush=True)
 
 
 if __name__ == "__main__":

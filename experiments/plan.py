@@ -1,24 +1,22 @@
-"""What a sweep is: data sets x models x seeds, read from a YAML file; and the commands that its runs consist of."""
+"""What a sweep is: data sets x models x seeds, read from a YAML file."""
 
 from __future__ import annotations
 
-import sys
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import yaml
 
 from ..worldmodels.config import from_dict
 from ..worldmodels.device import usable_cores
 from ..worldmodels.presets import PRESETS, family_name
-from ..worldmodels.train_config import RUN_CONFIG
+from ..worldmodels.train_config import TrainConfig
 
-TRAIN_SCRIPT = Path(__file__).resolve().parents[1] / "train_wm.py"
 SLOWEST = "slowest"
-ENDLESS = 10**9  # steps of a run that ends by its clock
-OURS = ("data", "out", "seed", "steps", "minutes", "resume", "cpu_threads", "config")  # options that the sweep decides
+OURS = ("data", "out", "seed", "stop_at", "minutes", "resume", "cpu_threads", "config")  # options the sweep decides
 
 Options = dict[str, Any]  # of a command, without the leading dashes: {"optim.lr": 1e-3, "frames": "on-read"}
 
@@ -39,11 +37,14 @@ class SweepConfig:
     out: Path  # the folder of the runs and of the summary
     data: dict[str, DataConfig]
     models: dict[str, Options]  # options of train_wm.py; `model`, the preset, among them
-    steps: int  # optimiser steps of every run: the comparison at equal steps
+    steps: int  # optimiser steps of every run, but of models that are given `steps` of their own
+    rounds: list[float] = field(default_factory=lambda: [1.0])  # shares of the steps at which runs are measured
     seeds: list[int] = field(default_factory=lambda: [0])
     minutes: float | str | None = None  # then the comparison at equal time: so many, or as the "slowest" run took
     train: Options = field(default_factory=dict)  # options of train_wm.py that all models share
-    evaluate: Options = field(default_factory=dict)  # options of `evaluate`
+    measure: Literal["evaluate", "probe"] = "evaluate"  # the command that measures a run
+    evaluate: Options = field(default_factory=dict)  # options of that command
+    on_the_way: Options = field(default_factory=dict)  # and what they are instead in all rounds but the last
     parallel: int = 1  # runs at once
     cpu_threads: int = 0  # of each; 0: the cores shared out
     launch: list[str] = field(default_factory=list)  # what starts train_wm.py, as `accelerate launch ...`; []: Python
@@ -59,11 +60,13 @@ class SweepConfig:
         _check_list("launch", self.launch, str, "[accelerate, launch]")
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds {self.seeds} names one twice")
-        _check_options("evaluate", self.evaluate, ("checkpoint", "data", "out"))
+        for name in ("evaluate", "on_the_way"):
+            _check_options(name, getattr(self, name), ("checkpoint", "data", "out"))
+        _check_rounds(self.rounds)
         timed = isinstance(self.minutes, int | float) and self.minutes > 0
         if self.minutes not in (None, SLOWEST) and not timed:
             raise ValueError(f"minutes must be a number above 0 or {SLOWEST!r}, not {self.minutes!r}")
-        _check_options("train", self.train, OURS)
+        _check_options("train", self.train, (*OURS, "steps"))
         for name, own in self.models.items():
             _check_options(f"models.{name}", own, OURS)
         for data in self.data:
@@ -83,6 +86,24 @@ class SweepConfig:
         """Return the options of train_wm.py for a model on data: its own win, and those for these data above all."""
         more = self.data[data].models.get(model, {})
         return _underscored(self.train) | _underscored(self.models[model]) | _underscored(more)
+
+    def steps_of(self, run: Run) -> int:
+        """Return the optimiser steps of a run: the sweep's, or those its model is given."""
+        return int(self.options(run.model, run.data).get("steps", self.steps))
+
+    def stop(self, run: Run, share: float) -> int:
+        """Return the step at which a run has had a share of its steps: at a validation, for its best model is taken."""
+        steps = self.steps_of(run)
+        every = int(self.options(run.model, run.data).get("validate_every", TrainConfig.validate_every))
+        return min(steps, math.ceil(share * steps / every) * every)
+
+    def stops(self, run: Run) -> list[int]:
+        """Return the steps at which a run is measured."""
+        return sorted({self.stop(run, share) for share in self.rounds})
+
+    def asked(self, run: Run, step: int) -> Options:
+        """Return the options with which a run is measured at a step."""
+        return self.evaluate | (self.on_the_way if step < self.steps_of(run) else {})
 
     def runs(self) -> list[Run]:
         """Return all runs: every model on every data set with the first seed first, so that what is partial is fair."""
@@ -143,6 +164,13 @@ def _check_list(name: str, values: Any, kind: type, example: str) -> None:
         raise ValueError(f"{name} is {values!r}; it must be a list such as {example}")
 
 
+def _check_rounds(rounds: list[float]) -> None:
+    """Refuse rounds that are no rising shares up to the whole."""
+    numbers = isinstance(rounds, list) and all(isinstance(share, int | float) for share in rounds)
+    if not numbers or sorted({0, *rounds, 1}) != [0, *rounds]:
+        raise ValueError(f"rounds is {rounds!r}; it must be a list of rising shares up to 1, such as [0.1, 0.3, 1]")
+
+
 def _check_options(where: str, options: Any, ours: Sequence[str]) -> None:
     """Refuse what is no flat mapping of options, and what the sweep decides itself."""
     if not isinstance(options, dict):
@@ -167,43 +195,3 @@ def _check_model(name: str, options: Options, timed: bool) -> None:
             f"models.{name} has a cosine schedule, which is at zero after `steps`: a run that goes on until its "
             "minutes are over would learn nothing more. Put `optim.schedule: constant` into train, or take minutes out"
         )
-
-
-def flags(options: Options) -> list[str]:
-    """Return options as words of a command line."""
-    words = []
-    for name, value in options.items():
-        *path, last = name.replace("_", "-").split(".")
-        if isinstance(value, bool):
-            words.append("--" + ".".join([*path, last if value else f"no-{last}"]))
-        elif isinstance(value, list):
-            words += ["--" + ".".join([*path, last]), *map(str, value)]
-        else:
-            words.append(f"--{'.'.join([*path, last])}={value}")
-    return words
-
-
-def collect_command(data: DataConfig) -> list[str]:
-    """Return the command that makes or completes a data set."""
-    return [sys.executable, "-m", "longdream.collectors.cli", *flags(data.collect), f"--out={data.path}"]
-
-
-def train_command(sweep: SweepConfig, run: Run, minutes: float = 0.0) -> list[str]:
-    """Return the command that trains a run to the sweep's steps, or until its clock is at `minutes`; or goes on so."""
-    launcher = [sys.executable if word == "python" else word for word in sweep.launch or ["python"]]
-    settings = {
-        "data": sweep.data[run.data].path,
-        "out": run.folder,
-        "seed": run.seed,
-        "steps": ENDLESS if minutes else sweep.steps,
-        "minutes": minutes,
-        "cpu_threads": sweep.threads,
-    }
-    resume = ["--resume"] if (run.folder / RUN_CONFIG).exists() else []
-    return [*launcher, str(TRAIN_SCRIPT), *flags(sweep.options(run.model, run.data) | settings), *resume]
-
-
-def evaluate_command(sweep: SweepConfig, run: Run, out: Path) -> list[str]:
-    """Return the command that evaluates the best checkpoint of a run."""
-    settings = {"checkpoint": run.folder, "data": sweep.data[run.data].path, "out": out}
-    return [sys.executable, "-m", "longdream.eval.cli", *flags(sweep.evaluate | settings)]

@@ -12,7 +12,10 @@ from ..worldmodels.trainer import METRICS
 from .plan import SLOWEST, Run, SweepConfig
 
 RESULTS = "results.json"
-ASKED = "asked.json"  # the options of `evaluate` that the results were made with
+ASKED = "asked.json"  # the options with which the results were made
+FEATURES = "features"  # of a run's folder: what a probe reads (probes/observe.py)
+LOGS = "logs"  # of a sweep's folder: what its processes said
+TAIL = 8192  # bytes at the end of metrics.jsonl that hold its last lines
 SLACK = 0.05  # how much longer than its minutes a run may have trained and still be compared at equal time
 
 
@@ -43,7 +46,7 @@ def evaluated(sweep: SweepConfig, run: Run, step: int) -> bool:
     if not (folder / RESULTS).exists():
         return False
     asked = folder / ASKED
-    return (json.loads(asked.read_text()) if asked.exists() else {}) == sweep.evaluate
+    return (json.loads(asked.read_text()) if asked.exists() else {}) == sweep.asked(run, step)
 
 
 def log_until(run: Run, step: int) -> list[dict[str, Any]]:
@@ -64,17 +67,17 @@ def target_minutes(sweep: SweepConfig, data: str) -> float | None:
     if sweep.minutes != SLOWEST:
         return float(sweep.minutes) if sweep.minutes is not None else None
     runs = [run for run in sweep.runs() if run.data == data]
-    if not all(evaluated(sweep, run, sweep.steps) for run in runs):
+    if not all(evaluated(sweep, run, sweep.steps_of(run)) for run in runs):
         return None
-    return max(seconds_at(run, sweep.steps) for run in runs) / 60
+    return max(seconds_at(run, sweep.steps_of(run)) for run in runs) / 60
 
 
 def too_slow(sweep: SweepConfig, run: Run) -> bool:
     """Return whether a run took longer for the sweep's steps than it has for the comparison at equal time."""
     minutes = target_minutes(sweep, run.data)
-    if minutes is None or not evaluated(sweep, run, sweep.steps):
+    if minutes is None or not evaluated(sweep, run, sweep.steps_of(run)):
         return False
-    return seconds_at(run, sweep.steps) / 60 > minutes * (1 + SLACK)
+    return seconds_at(run, sweep.steps_of(run)) / 60 > minutes * (1 + SLACK)
 
 
 def timed_step(sweep: SweepConfig, run: Run) -> int | None:
@@ -85,3 +88,30 @@ def timed_step(sweep: SweepConfig, run: Run) -> int | None:
     minutes, here = target_minutes(sweep, run.data), progress(run)
     reached = minutes is not None and here.seconds / 60 >= minutes
     return here.step if reached and evaluated(sweep, run, here.step) and not too_slow(sweep, run) else None
+
+
+def reached(run: Run) -> int:
+    """Return the last step that a run has logged: where it is while it trains."""
+    path = run.folder / METRICS
+    if not path.exists():
+        return 0
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - TAIL))
+        lines = file.read().splitlines()[1:-1]  # the first and the last may be cut off
+    return json.loads(lines[-1])["step"] if lines else progress(run).step
+
+
+def failure(sweep: SweepConfig, run: Run) -> str | None:
+    """Return why a run failed when it was last tried; None: it did not."""
+    path = failure_path(sweep, run)
+    return path.read_text().strip() if path.exists() else None
+
+
+def failure_path(sweep: SweepConfig, run: Run) -> Path:
+    """Return the file that says why a run failed; it is there only where it did."""
+    return log_path(sweep, run).with_suffix(".failed")
+
+
+def log_path(sweep: SweepConfig, run: Run) -> Path:
+    """Return where a run's processes write what they say."""
+    return sweep.out / LOGS / f"{run.data}-{run.model}-{run.seed}.log"

@@ -6,6 +6,7 @@ import json
 from statistics import median
 from typing import Any, NamedTuple
 
+from ..eval.findings import number
 from .plan import Run
 from .progress import RESULTS, evaluation_folder, log_until
 
@@ -26,9 +27,19 @@ class Result(NamedTuple):
 
 
 def result(run: Run, step: int) -> Result:
-    """Return what a run came to at a step at which it was evaluated."""
-    measured = json.loads((evaluation_folder(run, step) / RESULTS).read_text())
+    """Return what a run came to at a step at which it was measured."""
+    found = json.loads((evaluation_folder(run, step) / RESULTS).read_text())
+    measured = found["runs"][0] if "runs" in found else found  # `evaluate` may compare several runs, `probe` does not
     log = log_until(run, step)
     speed = median(line["frames_per_second"] for line in log)
     parameters = measured["provenance"]["config"]["parameters"]
     return Result(run, step, log[-1]["seconds"] / 60, speed, parameters, measured)
+
+
+def headline(found: Result) -> str:
+    """Say what a run came to, in a few words."""
+    if "errors" in found.measured:
+        return f"generation MSE {number(found.mse('generation'))} (copy last {number(found.mse('copy_last'))})"
+    rows = {task: found.measured["tasks"][task]["rows"] for task in found.measured["tasks"]}
+    marks = {task: [row[name]["query"]["value"] for name in ("probe", "constant")] for task, row in rows.items()}
+    return ", ".join(f"{task} {number(probe)} (constant {number(floor)})" for task, (probe, floor) in marks.items())

@@ -81,7 +81,8 @@ def _step(config: SweepConfig, run: Run, stage: str) -> int | None:
     """Return the step at which a run was evaluated for a comparison; None: it was not."""
     if stage == TIME:
         return timed_step(config, run)
-    return config.steps if evaluated(config, run, config.steps) else None
+    steps = config.steps_of(run)
+    return steps if evaluated(config, run, steps) else None
 
 
 def values(row: Row) -> list[str | int | float]:

@@ -65,4 +65,5 @@ def results(mse):
               {"generation": mse, "copy_last": 500.0, "mean_context": 400.0}.items()}  # fmt: skip
     reward = {"inference": {"accuracy": 0.75}, "imagination": {"accuracy": 0.5}, "majority_class": 0.625}
     errors["reconstruction"] = {"mse_from_second_step": mse / 2}
-    return {"errors": errors, "reward": reward, "provenance": {"config": {"parameters": 1234}}}
+    run = {"errors": errors, "reward": reward, "provenance": {"config": {"parameters": 1234}}}
+    return {"format": 2, "runs": [run]}

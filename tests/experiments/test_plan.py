@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 import longdream
-from longdream.experiments.plan import flags, read_sweep, train_command
+from longdream.experiments.commands import flags, train_command
+from longdream.experiments.plan import read_sweep
 from longdream.tests.experiments.sweep_toys import S4, SMALL, sweep_of, write_sweep
 
 
@@ -30,6 +31,24 @@ def test_options_become_flags_and_a_models_own_win(tmp_path):
     assert [word for word in command if word.startswith("--batch")] == ["--batch-size=2"]
     assert "--steps=40" in command
     assert "--resume" not in command
+
+
+def test_rounds_end_at_validations_and_the_last_at_the_last_step(tmp_path):
+    sweep = sweep_of(tmp_path, rounds=[0.1, 0.5, 0.6, 1], steps=70, evaluate={"episodes": 9}, on_the_way={"seed": 1})
+    run = sweep.runs()[0]
+    assert sweep.stops(run) == [20, 40, 60, 70]  # validated every 20 steps; 0.5 and 0.6 are 35 and 42
+    assert sweep.asked(run, 60) == {"episodes": 9, "seed": 1}
+    assert sweep.asked(run, 70) == {"episodes": 9}
+    assert {"--stop-at=40", "--steps=70"} <= set(train_command(sweep, run, stop_at=40))
+
+
+def test_a_model_may_be_given_steps_of_its_own(tmp_path):
+    """An RSSM that trains on windows needs more steps for as many epochs."""
+    data = {"a": {"path": "a", "models": {"rssm": {"steps": 90}}}, "b": {"path": "b"}}
+    sweep = sweep_of(tmp_path, data=data, rounds=[0.5, 1], seeds=[0])
+    stops = {(run.data, run.model): sweep.stops(run) for run in sweep.runs()}
+    assert stops == {("a", "s4"): [20, 40], ("a", "rssm"): [60, 90], ("b", "s4"): [20, 40], ("b", "rssm"): [20, 40]}
+    assert "--steps=90" in train_command(sweep, sweep.runs()[1])
 
 
 def test_a_model_may_be_given_more_on_some_data(tmp_path):
@@ -68,6 +87,11 @@ def test_minutes_are_trained_by_the_clock_and_a_run_that_is_there_goes_on(tmp_pa
         ({"train": {"optim": {"schedule": "constant"}}}, "train.optim is nested"),
         ({"models": {"s4": "s4wm-tiny"}}, "models.s4 is 's4wm-tiny'; it must map"),
         ({"steps": 0}, "steps must be"),
+        ({"rounds": [0.5]}, r"rounds is \[0.5\]; it must be a list of rising shares up to 1"),
+        ({"rounds": [0.5, 0.5, 1]}, "rising shares"),
+        ({"rounds": 0.5}, "rounds is 0.5"),
+        ({"train": SMALL | {"steps": 7}}, "the sweep itself sets steps"),
+        ({"on_the_way": {"out": "x"}}, "on_the_way: the sweep itself sets out"),
         ({"step": 3}, "unknown field 'step'"),
         ({"data": {"dm": {"path": "x", "colect": {}}}}, "unknown field data.dm.'colect'"),
         ({"data": {"dm": {"path": "x", "models": {"s5": {}}}}}, "data.dm.models names 's5'; models are s4"),

@@ -15,7 +15,7 @@ import pytest
 
 from longdream.experiments import cli
 from longdream.experiments.plan import read_sweep
-from longdream.experiments.progress import progress
+from longdream.experiments.progress import failure, progress
 from longdream.tests.experiments.sweep_toys import S4, pretend, sweep_of, write_sweep
 from longdream.worldmodels.checkpoint import latest
 from longdream.worldmodels.run_folder import lock
@@ -95,7 +95,7 @@ def test_stopped_and_killed_it_comes_to_the_same(whole, tmp_path):
     assert status == 0, said
     assert "s4/seed-0  at step" in said
     folders = [run.folder / "evaluation-00000040", first_run(whole[0]).folder / "evaluation-00000040"]
-    ours, theirs = (json.loads((folder / "results.json").read_text()) for folder in folders)
+    ours, theirs = (json.loads((folder / "results.json").read_text())["runs"][0] for folder in folders)
     assert ours["errors"] == theirs["errors"]
     assert ours["reward"] == theirs["reward"]
     before = folders[0].stat()
@@ -134,4 +134,5 @@ def test_what_cannot_be_done_is_said(tmp_path, capsys):
     assert cli.run(config) == 1
     said = capsys.readouterr().out
     assert said.count("it is at step 50 already and was not evaluated at 40") == 3
+    assert [failure(config, run) is None for run in config.runs()] == [False, True, False, False]
     assert "0 of 2" not in (config.out / "summary.md").read_text().split("rssm")[1]
