@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..provenance import provenance
+from ..worldmodels.presets import PRESETS
 from . import papers
 from .charts import run_colour
 from .figures import STYLE
@@ -23,6 +24,10 @@ from .table import NONE
 
 FORMAT = 1  # of results.json
 UNITS: dict[Phase, str] = {"training": "episodes/s", "imagination": "frames/s"}
+MEMORY = (
+    "peak of the model's own process: of the GPU's memory, on a CPU all that is resident, with about 0.34 GB of Python "
+    "and its libraries"
+)
 PAPER: dict[Phase, str] = dict(zip(UNITS, papers.SPEED, strict=True))
 
 
@@ -69,7 +74,9 @@ def times_first(rows: Sequence[Measured]) -> list[float | None]:
 
 def as_text(found: Sequence[Measured]) -> str:
     """Return the tables for the terminal."""
-    return "\n\n".join(_table(phase, rows) for phase, rows in phases(found).items())
+    return "\n\n".join(
+        [*(_table(phase, rows) for phase, rows in phases(found).items()), fill(f"Memory: {MEMORY}.", 110)]
+    )
 
 
 def _table(phase: Phase, rows: Sequence[Measured]) -> str:
@@ -106,6 +113,7 @@ def as_dict(found: Sequence[Measured]) -> dict[str, Any]:
     results = [
         {
             **asdict(row.work),
+            "threads": row.work.threads if row.work.device == "cpu" else None,
             "parameters": parameters(row.work.preset),
             "unit": UNITS[phase],
             "rate": row.rate,
@@ -113,6 +121,7 @@ def as_dict(found: Sequence[Measured]) -> dict[str, Any]:
             "peak_memory_gb": row.memory_gb,
             "seconds": [sample.seconds for sample in row.samples],
             "problem": row.problem,
+            "configuration": asdict(PRESETS[row.work.preset]),
         }
         for phase, rows in phases(found).items()
         for row, times in zip(rows, times_first(rows), strict=True)
@@ -120,7 +129,7 @@ def as_dict(found: Sequence[Measured]) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "data": "random frames, new weights",
-        "memory": "peak of the model's own process: of the GPU's memory, on a CPU all that is resident",
+        "memory": MEMORY,
         "results": results,
         "paper": PAPER,
         "provenance": provenance(),

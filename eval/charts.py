@@ -1,23 +1,26 @@
 """The curves of an evaluation as data, which figures.py draws and the report's page makes interactive.
 
-A run has the same colour everywhere; floors are orange and grey, the oracle is green, the paper's figures are dotted.
+A run has the same colour everywhere; floors are orange and grey, the nearest pose is green, the paper's figures are
+dotted.
 
 Axes: Q query steps, K values of k in recall.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 from .evaluation import Evaluation
 from .examined import Examined
+from .reasoning import KINDS
 from .recall import Recall
 from .table import published
 
 COPY, MEAN, NEAREST, PAPER = "#d9822b", "#7a7a7a", "#2a9d76", "#111111"
+CLOSED, OPEN = "#4a4a4a", "#c9b458"  # always to answer so
 RUNS = ("#1f5fa8", "#b8336a", "#8a6d00", "#7b4fb5", "#1b9aaa", "#8c5a2b", "#d1495b", "#303a52")
 Average = Literal["rest", "common"]  # of recall
 
@@ -29,6 +32,16 @@ class Line(NamedTuple):
     values: np.ndarray  # one at each x; NaN where there is none
     colour: str
     dashed: bool = False
+
+
+CONSTANT = ("always_closed", "always_open")  # answers; dashed
+DOORS = {  # {what stands beside the runs where doors are read: label and colour}
+    "always_closed": ("always closed (floor)", CLOSED),
+    "always_open": ("always open (floor)", OPEN),
+    "copy_last": ("copy last frame (floor)", COPY),
+    "mean_context": ("mean context frame (floor)", MEAN),
+    "nearest_pose": ("nearest pose", NEAREST),
+}
 
 
 class Level(NamedTuple):
@@ -61,20 +74,20 @@ def charts(examined: Sequence[Examined]) -> list[Chart]:
     found = [imagining(examined)]
     if examined[0].evaluation.recall is not None:
         found += [recalling(examined, "rest"), recalling(examined, "common")]
-    if examined[0].evaluation.reasoning is not None:
+    if examined[0].evaluation.doors_in_view:
         found.append(reading_doors(examined))
     return found
 
 
 def imagining(examined: Sequence[Examined]) -> Chart:
-    """Return the squared error along the query: floors, oracle, and every run, imagining and seeing the frames."""
+    """Return the squared error along the query: floors, nearest pose and every run, imagining and seeing the frames."""
     shared = examined[0].evaluation
     lines = [
         Line("copy last frame (floor)", shared.copy_last.every.curve, COPY),
         Line("mean context frame (floor)", shared.mean_context.every.curve, MEAN),
     ]
     if shared.nearest_pose is not None:
-        lines.append(Line("nearest pose (oracle)", shared.nearest_pose.every.curve, NEAREST))
+        lines.append(Line("nearest pose", shared.nearest_pose.every.curve, NEAREST))
     for place, run in enumerate(examined):
         lines += _run(run.name if len(examined) > 1 else "model", run.evaluation, run_colour(place))
     printed = [(row.model, row.generation) for row in published(examined)]
@@ -111,7 +124,7 @@ def recalling(examined: Sequence[Examined], average: Average) -> Chart:
         Line("mean frame (floor)", values(shared, "mean_context"), MEAN),
     ]
     if shared.nearest_pose is not None:
-        lines.append(Line("nearest pose (oracle)", values(shared, "nearest_pose"), NEAREST))
+        lines.append(Line("nearest pose", values(shared, "nearest_pose"), NEAREST))
     for place, run in enumerate(examined):
         name = run.name if len(examined) > 1 else "model"
         lines.append(Line(name, values(run.evaluation.recall, "model"), run_colour(place)))
@@ -131,11 +144,10 @@ def recalling(examined: Sequence[Examined], average: Average) -> Chart:
 def reading_doors(examined: Sequence[Examined]) -> Chart:
     """Return the share of the doors in view whose state is told right, along the query."""
     shared, steps = examined[0].evaluation.reasoning, examined[0].evaluation.layout.query
+    below = examined[0].evaluation.door_floors
     assert shared is not None
-    lines = [
-        Line("always closed (floor, mean of all steps)", np.full(steps, shared.seen.always_closed), COPY),
-        Line("always open (floor, mean of all steps)", np.full(steps, shared.seen.always_open), MEAN),
-    ]
+    constant = {name: np.full(steps, getattr(shared.seen, name)) for name in CONSTANT}  # the mean of all steps
+    lines = _door_floors(constant | {name: floor.per_step for name, floor in below.items()})
     lines += [
         Line(run.name if len(examined) > 1 else "model", run.evaluation.reasoning.per_step, run_colour(place))
         for place, run in enumerate(examined)
@@ -143,7 +155,8 @@ def reading_doors(examined: Sequence[Examined]) -> Chart:
     ]
     return Chart(
         "doors-per-step",
-        "Share of the doors in view whose state is right in the imagined frame, at each imagined step.",
+        "Share of the doors in view whose state is right in the imagined frame, at each imagined step. Dashed: a "
+        "constant answer, mean of all steps.",
         np.arange(1, steps + 1),
         "imagined step",
         "doors told right",
@@ -151,3 +164,18 @@ def reading_doors(examined: Sequence[Examined]) -> Chart:
         lines,
         [],
     )
+
+
+def door_events(evaluation: Evaluation) -> list[Line]:
+    """Return what stands beside the runs at each kind of event (`KINDS`): the share of doors told right."""
+    shared = evaluation.reasoning
+    assert shared is not None
+    told = [getattr(shared, kind) for kind in KINDS]
+    values = {name: np.array([getattr(found, name) for found in told]) for name in CONSTANT}
+    for name, floor in evaluation.door_floors.items():
+        values[name] = np.array([getattr(floor, kind).interval.value for kind in KINDS])
+    return _door_floors(values)
+
+
+def _door_floors(values: Mapping[str, np.ndarray]) -> list[Line]:
+    return [Line(DOORS[name][0], drawn, DOORS[name][1], name in CONSTANT) for name, drawn in values.items()]

@@ -35,7 +35,7 @@ class EvaluateConfig:
     A model is shown the context of each episode and imagines the query from its actions alone. Printed and written:
     the squared error of what it imagined and of what it reconstructs, how often it tells the final reward right, what
     it recalls after a teleport and which doors it believes open where the data have such things, and the same figures
-    for floors that remember nothing and for an oracle that replays the frame seen nearest to the true pose. Where the
+    for floors that remember nothing and for the frame seen nearest to the true pose, which no model is told. Where the
     data are of a task of the paper, its figures stand below, marked. In OUT: report.html (open this), results.json,
     curves.csv, PNGs.
 
@@ -60,22 +60,24 @@ class EvaluateConfig:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command; a user's mistake is one line on stderr and exit code 2."""
+    """Run the command; a user's mistake is one line on stderr and exit code 2, Ctrl-C 130."""
     config = tyro.cli(EvaluateConfig, prog="evaluate", args=arguments)
     status = 0
     try:
         run(config)
+    except KeyboardInterrupt:
+        status = fail("stopped before the end; the same command begins again", 130)
     except torch.OutOfMemoryError:
-        status = fail(f"the GPU's memory is too small for --batch-size {config.batch_size}; give a smaller one")
+        status = fail(f"the GPU's memory is too small for --batch-size {config.batch_size}; give a smaller one", 2)
     except (ValueError, OSError) as error:
-        status = fail(str(error))
+        status = fail(str(error), 2)
     leave(status)
 
 
-def fail(message: str) -> int:
+def fail(message: str, status: int) -> int:
     """Say what is wrong in one line; return the exit status."""
     print(f"evaluate: {' '.join(message.split())}", file=sys.stderr)
-    return 2
+    return status
 
 
 def run(config: EvaluateConfig) -> list[Examined]:

@@ -54,8 +54,14 @@ class Evaluation(NamedTuple):
     inferred_reward: Accuracy
     recall: Recall | None  # None where no episode is teleported
     reasoning: Reasoning | None  # None where there are no doors to read
+    door_floors: dict[str, Reasoning]  # {"copy_last", ...: the same of their frames}; empty where there are no doors
     teleported: int  # episodes whose query starts from an earlier pose that the model is not told
     pictures: tuple[Picture, ...]
+
+    @property
+    def doors_in_view(self) -> int:
+        """How many doors in view there are to be told, over all steps and episodes."""
+        return 0 if self.reasoning is None else self.reasoning.seen.cases
 
 
 def evaluate(
@@ -139,6 +145,7 @@ def evaluate_all(
             copy_last=below.copy_last,
             mean_context=below.mean_context,
             nearest_pose=below.nearest_pose,
+            door_floors=below.doors,
             teleported=below.teleported,
             pictures=tuple(seen),
             **tally.compute(ks, below)._asdict(),

@@ -1,4 +1,4 @@
-"""The figures: curves with their floors and oracle, the doors event by event, the losses of a run.
+"""The figures: curves with their floors and the nearest pose, the doors event by event, the losses of a run.
 
 Drawn on matplotlib's Agg canvas without pyplot: no display, no global state.
 """
@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from .charts import COPY, MEAN, PAPER, Chart, run_colour
+from .charts import COPY, PAPER, Chart, door_events, run_colour
 from .examined import Examined
 from .losses import Losses, Series
 from .reasoning import KINDS
@@ -62,7 +62,7 @@ def save_chart(chart: Chart, path: Path) -> None:
 
 
 def save_events(examined: Sequence[Examined], path: Path) -> None:
-    """Draw the share of doors told right, event by event, with 95 % intervals and both floors."""
+    """Draw the share of doors told right, event by event, with 95 % intervals, floors and nearest pose."""
     told = [run.evaluation.reasoning for run in examined if run.evaluation.reasoning is not None]
     kinds = np.arange(len(KINDS))
     width = 0.8 / len(told)
@@ -76,10 +76,9 @@ def save_events(examined: Sequence[Examined], path: Path) -> None:
             values = [s.value for s in shares]
             colour = run_colour(place)
             axes.bar(where, values, 0.9 * width, yerr=spread, color=colour, label=run.name, ecolor="#333", capsize=3)
-        for name, colour in (("always_closed", COPY), ("always_open", MEAN)):
-            floor = [getattr(getattr(told[0], kind), name) for kind in KINDS]
-            label = f"{name.replace('_', ' ')} (floor)"
-            axes.hlines(floor, kinds - 0.45, kinds + 0.45, colors=colour, linewidth=2.2, label=label, zorder=3)
+        for floor in door_events(examined[0].evaluation):
+            ends, dash = (kinds - 0.45, kinds + 0.45), "--" if floor.dashed else "-"
+            axes.hlines(floor.values, *ends, floor.colour, dash, linewidth=2.2, label=floor.name, zorder=3)
         axes.set_xticks(kinds, [f"{kind}\n({getattr(told[0], kind).cases:,})" for kind in KINDS])
         axes.set(ylim=(0, 1.05), ylabel="doors told right")
         axes.grid(False, axis="x")

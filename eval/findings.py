@@ -164,15 +164,19 @@ def keeping_track(reasoning: Reasoning) -> Finding:
 
 def number(value: float) -> str:
     """Return a figure with three significant digits."""
-    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+    return f"{value:.3g}" if abs(value) < 999.5 else f"{value:,.0f}"
 
 
 def percent(value: float) -> str:
     """Return a share in [0, 1] in per cent, without rounding up to 100 or down to 0."""
     if not math.isfinite(value):
         return str(value)
-    text = f"{100 * value:.1f}"
-    return f"{text.removesuffix('.0')} %"
+    text = f"{100 * value:.1f}".removesuffix(".0")
+    if text == "100" and value < 1:
+        text = "99.9"
+    if text == "0" and value > 0:
+        text = f"{100 * value:.1g}"
+    return f"{text} %"
 
 
 def share(found: intervals.Interval) -> str:

@@ -2,20 +2,21 @@
 
 The floors remember nothing: they show the last frame, or the mean frame. The oracle (oracle.py) is told the true poses.
 They see what the model sees, the context frames, pad steps included, and in recall the frames after the teleport; the
-oracle replays frames of the context only.
+oracle replays frames of the context only. Where there are doors, their states are read from the same frames.
 
-Axes: B batch, T time, Q query steps, K values of k in recall, C channels, H height, W width, P values of an image.
+Axes: B batch, T time, Q query steps, K values of k in recall, C channels, H height, W width, P values of an image,
+D doors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from . import oracle
+from . import doors, oracle
 from .metrics import squared_error
 from .trials import Trials
 
@@ -29,6 +30,7 @@ class Floors(NamedTuple):
     mean_context: Tensor
     nearest_pose: Tensor | None  # None where poses are not told
     recall: dict[str, list[Tensor]]  # {the names above: K of (B Q-k)}; empty where no episode is teleported
+    doors: dict[str, Tensor]  # {the same: (B Q D) int64, the states read (doors.py)}; empty where there are no doors
 
 
 def floors(trials: Trials, given: Sequence[int]) -> Floors:
@@ -39,10 +41,11 @@ def floors(trials: Trials, given: Sequence[int]) -> Floors:
         given: frames shown after a teleport, ascending.
     """
     context, query = trials.batch.obs.split([trials.context, trials.batch.obs.shape[1] - trials.context], 1)
-    near = None
+    near = chosen = None
     if trials.poses is not None:
         seen, asked = trials.poses.split([context.shape[1], query.shape[1]], 1)
-        near = oracle.replay_error(context, oracle.nearest(seen, asked), query)
+        chosen = oracle.nearest(seen, asked)
+        near = oracle.replay_error(context, chosen, query)
     recalled = recall_floors(context, query, given) if given and trials.teleported.any() else {}
     if recalled and near is not None:
         recalled["nearest_pose"] = [near[:, k:] for k in given]
@@ -51,7 +54,28 @@ def floors(trials: Trials, given: Sequence[int]) -> Floors:
         squared_error(mean_context(context, query.shape[1]), query),
         near,
         recalled,
+        {} if trials.doors is None else door_floors(context, trials.doors.tile, chosen),
     )
+
+
+def door_floors(context: Tensor, tile: Tensor, chosen: Tensor | None) -> dict[str, Tensor]:
+    """Return the states that the floors' and the oracle's frames show at the doors' places: {name: (B Q D) int64}.
+
+    Args:
+        context: (B T C H W) uint8.
+        tile: (B Q D) int64, where the doors are in the true frame.
+        chosen: (B Q) int64, which frame of the context the oracle replays; None where poses are not told.
+    """
+    last, mean = copy_last(context, tile.shape[1]), mean_context(context, tile.shape[1])
+    frames: dict[str, Callable[[slice], Tensor]] = {
+        "copy_last": lambda w: last[:, w],
+        "mean_context": lambda w: mean[:, w],
+    }
+    if chosen is not None:
+        row = torch.arange(len(context), device=context.device)[:, None]
+        frames["nearest_pose"] = lambda w: context[row, chosen[:, w]].float() / 255
+    windows = [slice(start, start + STEPS_AT_ONCE) for start in range(0, tile.shape[1], STEPS_AT_ONCE)]
+    return {name: torch.cat([doors.read(of(w), tile[:, w]) for w in windows], 1) for name, of in frames.items()}
 
 
 def recall_floors(context: Tensor, query: Tensor, given: Sequence[int]) -> dict[str, list[Tensor]]:

@@ -1,6 +1,6 @@
 """An oracle for memory: it is told every true pose, and replays the frame of the context that was seen nearest to it.
 
-It is the ceiling of a memory that only replays, and says how much of the query the context has shown at all. Where
+It is the nearest pose in tables and figures, and says how much of the query the context has shown at all. Where
 poses come again exactly (the 2D maps, a teleport) it is exact but for what has changed since or was never looked at;
 where they do not (walking through the rooms), a picture from half a cell away has a large error, and a model that knows
 the world and not only its frames is far better. So it stands beside the floors, and is no bound.

@@ -30,7 +30,7 @@ def write(examined: Sequence[Examined], out: Path, films: Sequence[Film] = ()) -
     drawn = charts(examined)
     for chart in drawn:
         figures.save_chart(chart, out / f"{chart.key}.png")
-    if examined[0].evaluation.reasoning is not None:
+    if examined[0].evaluation.doors_in_view:
         pictures[DOORS] = out / "doors.png"
         figures.save_events(examined, pictures[DOORS])
     notes = []

@@ -57,7 +57,7 @@ def _distracting_memory(width: int, context: int, query: int) -> Task:
 
 
 def _doors(keys: int, context: int, query: int) -> Task:
-    names = ("multi_doors_keys", *(f"multi_doors_keys_{word}" for word in ("three", "five", "seven")))
+    names = ("multi_doors_keys", *(f"multi_doors_keys_{word}" for word in ("two", "three", "five", "seven")))
     return Task(names, {"keys": keys}, context, query, (40, 40, 3))
 
 
@@ -151,8 +151,6 @@ PROBING: tuple[Probing, ...] = (
     Probing("TSSM-XL", f"{S4WM}, Table 6", 0.864, 0.798, 10.2, 35.1),
     Probing("S4WM", f"{S4WM}, Table 6", 0.884, 0.802, 8.9, 34.8),
     Probing("S5WM", "project page of S4WM", 0.983, 0.818, 1.8, 25.3),
-    Probing("supervised", "Pasukonis et al., Evaluating Long-Term Memory in 3D Mazes, 2023", 0.997, 0.885, 0.25, 9.0),
-    Probing("S5WM", "S4WM's authors, project page", 0.983, 0.818, 1.8, 25.3),
     Probing("supervised oracle", "Pasukonis et al., Memory Maze, 2022", 0.997, 0.885, 0.25, 9.0),
 )
 

@@ -9,7 +9,8 @@ of the environment's own tiles (doors.py). Neither is wrong. Counted over the qu
     refused  of these, the doors that stayed locked
     kept     a door that was opened, at the last step at which it is in view: is it still open at the end?
 
-Two floors stand beside: always to answer "closed" (what the context showed), and always "open".
+Beside them stand always to answer "closed" (what the context showed), always "open", and what the frames of the floors
+and of the nearest pose show (floors.py).
 
 Axes: B batch, Q query steps, N evaluated episodes, D doors, E kinds of events.
 

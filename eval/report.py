@@ -19,6 +19,7 @@ from .table import remark, tables
 COLOURS = {Verdict.LEARNED: "good", Verdict.PARTLY: "part", Verdict.NOT: "bad", Verdict.OPEN: "open"}
 LARGEST = 10_000_000  # bytes of a page; films that it would be larger with are left out
 HEADING = 500  # bytes of what stands around the films
+LOSSY = " Its pictures are compressed with loss, which is part of |error|; the squared error in figures has none of it."
 OWN = ("checkpoint", "config")  # what an origin says of its run alone
 
 
@@ -81,9 +82,13 @@ def _cards(evaluation: Evaluation) -> str:
     cards = [
         ("generation MSE", number(model), against),
         ("reconstruction MSE", number(evaluation.reconstruction.every.from_second), "seeing every frame"),
-        ("reward in imagination", percent(imagined.interval.value), f"majority class {percent(imagined.majority)}"),
-        ("reward by inference", percent(inferred.interval.value), f"majority class {percent(inferred.majority)}"),
     ]
+    if imagined.majority < 1:  # else there is nothing to tell
+        told = {"in imagination": imagined, "by inference": inferred}
+        cards += [
+            (f"reward {how}", percent(found.interval.value), f"majority class {percent(found.majority)}")
+            for how, found in told.items()
+        ]
     boxes = (f'<div class="card"><span>{n}</span><b>{v}</b><span>{escape(s)}</span></div>' for n, v, s in cards)
     return f'<div class="cards">{"".join(boxes)}</div>'
 
@@ -120,7 +125,10 @@ def _films(films: Sequence[Film], room: int) -> list[str]:
     places, blocks, left_out = [], [], []
     for film in films:
         content = reel.as_dict(film)
-        place = page.film(film.episode, f"Episode {film.episode}: the end of the context, and the whole query.")
+        caption = (
+            f"Episode {film.episode}: the end of the context, and the whole query.{'' if content['exact'] else LOSSY}"
+        )
+        place = page.film(film.episode, caption)
         size = len(place) + len(page.block("films", content))
         if size > room:
             left_out.append(str(film.episode))

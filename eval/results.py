@@ -61,7 +61,10 @@ def _run(examined: Examined) -> dict[str, Any]:
             "rewarded_episodes": evaluation.imagined_reward.rewarded,
         },
         "recall": None if evaluation.recall is None else _recall(evaluation.recall),
-        "doors": None if evaluation.reasoning is None else _doors(evaluation.reasoning),
+        "doors": None
+        if evaluation.reasoning is None
+        else _doors(evaluation.reasoning)
+        | {"floors": {name: _doors(found) for name, found in evaluation.door_floors.items()}},
         "findings": [{"topic": f.topic, "verdict": f.verdict.value, "text": f.text} for f in findings(evaluation)],
         "provenance": examined.origin,
     }

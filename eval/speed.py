@@ -40,7 +40,6 @@ from ..worldmodels.rollout import Rollout
 Phase = Literal["training", "imagination"]
 Way = Literal["eager", "compiled", "cuda-graph"]  # to imagine
 STEPS_AT_ONCE = 32  # decoded, as in an evaluation
-WARM_UP = 2  # steps of the context and imagined ones in the call that goes uncounted
 
 
 class Shape(NamedTuple):
@@ -71,6 +70,11 @@ class Work:
 
     def __str__(self) -> str:
         return json.dumps(asdict(self))
+
+    @property
+    def threads(self) -> int:
+        """How many of torch's threads work on a CPU."""
+        return self.cpu_threads or usable_cores()
 
     @property
     def amount(self) -> int:
@@ -130,15 +134,11 @@ class Imagination:
         if work.way != "eager":
             assert isinstance(self.model, LatentWorldModel)
             self.imagine = Rollout(self.model, work.way)
-        self._run(self.context.window(0, min(WARM_UP, work.time)), self.actions[:, :WARM_UP])
-
-    def __call__(self) -> None:
-        self._run(self.context, self.actions)
 
     @torch.no_grad()
-    def _run(self, context: Batch, actions: Tensor) -> None:
-        latent, _ = self.imagine(self.model.observe(context).state, actions)
-        for start in range(0, actions.shape[1], STEPS_AT_ONCE):
+    def __call__(self) -> None:
+        latent, _ = self.imagine(self.model.observe(self.context).state, self.actions)
+        for start in range(0, self.horizon, STEPS_AT_ONCE):
             self.model.predict(Latent(*(part[:, start : start + STEPS_AT_ONCE] for part in latent)))
 
 
@@ -153,8 +153,7 @@ def measure(work: Work) -> Iterator[Sample]:
     """Do the work, batch by batch; the first one is not counted."""
     device = torch.device(work.device)
     call = (Training if work.phase == "training" else Imagination)(work)
-    if work.phase == "training":
-        call()
+    call()
     for _ in range(work.batches):
         yield Sample(_seconds(call, device), peak_memory(device))
 
@@ -166,7 +165,7 @@ def estimate(work: Work) -> float:
     call = (Training if work.phase == "training" else Imagination)(small)
     call()
     ratio = work.batch * (work.time + work.horizon) / (small.batch * (small.time + small.horizon))
-    return _seconds(call, torch.device(work.device)) * ratio * (work.batches + (work.phase == "training"))
+    return _seconds(call, torch.device(work.device)) * ratio * (work.batches + 1)
 
 
 def parameters(preset: str) -> int:
@@ -191,7 +190,7 @@ def main() -> None:
     work = Work(**json.loads(sys.argv[1]))
     if work.device == "cpu":
         keep_freed_memory()
-        torch.set_num_threads(work.cpu_threads or usable_cores())
+        torch.set_num_threads(work.threads)
     for sample in measure(work):
         print(json.dumps(sample._asdict()), flush=True)
 

@@ -93,7 +93,7 @@ def remark(examined: Sequence[Examined]) -> str:
         for task in papers.other_sizes(origin["environment"])
     ]
     if not sizes:
-        return "The paper has no figures of this environment."
+        return "The paper has no figures of imagination in this environment."
     return f"The paper's figures of this environment are of other sizes, {'; '.join(sizes)}: none is comparable."
 
 
@@ -166,6 +166,9 @@ def _doors(examined: Sequence[Examined]) -> Table:
     ]
     rows.append(Row("always closed", Kind.FLOOR, tuple(_percent(found.always_closed) for found in told)))
     rows.append(Row("always open", Kind.FLOOR, tuple(_percent(found.always_open) for found in told)))
+    for name, floor in examined[0].evaluation.door_floors.items():
+        cells = tuple(_percent(getattr(floor, kind).interval.value) for kind in KINDS)
+        rows.append(Row(name.replace("_", " "), Kind.ORACLE if name == "nearest_pose" else Kind.FLOOR, cells))
     header = tuple(f"{kind} ({found.cases:,})" for kind, found in zip(KINDS, told, strict=True))
     return Table("doors told right (95 %)", header, rows)
 

@@ -34,6 +34,7 @@ class FloorFigures(NamedTuple):
     mean_context: Measured
     nearest_pose: Measured | None
     recall: dict[str, RecallCurve | None]  # the same three
+    doors: dict[str, Reasoning]  # of the same; empty where there are no doors
     teleported: int
 
 
@@ -70,6 +71,7 @@ class FloorTally:
         names = ["copy_last", "mean_context", *(["nearest_pose"] if layout.posed else [])]
         self.frames = {name: _Frames(layout.query, episodes, device) for name in names}
         self.recall = {name: RecallError(given, episodes).to(device) for name in names}
+        self.doors = {name: DoorAccuracy(layout.query, episodes).to(device) for name in names if layout.doors}
         self.teleported = SumMetric().to(device)
 
     def update(self, found: Floors, batch: Trials) -> None:
@@ -78,6 +80,9 @@ class FloorTally:
             frames.update(getattr(found, name), batch)
         for name, metric in self.recall.items():
             metric.update(found.recall.get(name, []), recall_counts(batch), batch.rows)
+        for name, read in found.doors.items():
+            assert batch.doors is not None
+            self.doors[name].update(read, batch.doors, batch.rows)
         self.teleported.update(batch.teleported.sum())
 
     def compute(self) -> FloorFigures:
@@ -88,6 +93,7 @@ class FloorTally:
             measured["mean_context"],
             measured.get("nearest_pose"),
             {name: metric.compute() for name, metric in self.recall.items()},
+            {name: metric.compute() for name, metric in self.doors.items()},
             int(self.teleported.compute()),
         )
 

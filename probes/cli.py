@@ -17,12 +17,11 @@ from ..eval.cli import check_fit, processes
 from ..eval.losses import run_folder
 from ..eval.trials import layout
 from ..provenance import provenance
-from ..worldmodels.checkpoint import LoadedModel, load_model
 from ..worldmodels.leave import leave
 from .catalogue import chosen, fitting
 from .examination import CONSTANT, LABELS, PROBE, Examined, Protocol, examine
 from .examples import first_of_query
-from .features import Features, origin
+from .features import Features, Subject, load, origin
 from .figures import save_curves
 from .maps import pictures, save_maps
 from .observe import features
@@ -101,11 +100,12 @@ def run(config: ProbeConfig) -> list[Examined]:
     train = first_episodes(source, "train", config.train_episodes, "--train-episodes", config.data)
     test = first_episodes(source, config.split, config.episodes, "--episodes", config.data)
     state, device = processes(config.device)
-    loaded = None if config.checkpoint is None else load_model(config.checkpoint, device=str(device))
-    out = destination(config, loaded)
+    record = provenance(config.data)  # before the work, which it could not spoil then
+    subject = None if config.checkpoint is None else load(config.checkpoint, device)
+    out = destination(config, subject)
     if out is not None and state.is_main_process:
         out.mkdir(parents=True, exist_ok=True)  # what cannot be written is to be known before the work
-    held = None if loaded is None else held_features(config, loaded, source, [*train, *test], device)
+    held = None if subject is None else held_features(config, subject, source, [*train, *test], device)
     protocol = Protocol(source, train, test, config.training, device, progress=True)
     found = [examine(task, rows, held, protocol) for task in tasks]
     if state.is_main_process:
@@ -119,7 +119,7 @@ def run(config: ProbeConfig) -> list[Examined]:
             "processes": state.num_processes,
         }
         data = {"environment": source.info.environment, "options": source.info.options}
-        report(found, source, protocol, out, origin_of(loaded) | data | {"settings": settings})
+        report(found, source, protocol, out, record | origin_of(subject) | data | {"settings": settings})
     state.wait_for_everyone()
     return found
 
@@ -171,27 +171,28 @@ def first_episodes(source: EpisodeDataset, split: str, count: int | None, option
     return [int(episode) for episode in found[:count]]
 
 
-def destination(config: ProbeConfig, loaded: LoadedModel | None) -> Path | None:
+def destination(config: ProbeConfig, subject: Subject | None) -> Path | None:
     """Return the folder to write to; baselines alone are only printed, unless there is an --out."""
-    if config.out is not None or loaded is None:
+    if config.out is not None or subject is None:
         return config.out
-    return run_folder(loaded.path) / f"probing-{config.split}"
+    return run_folder(subject.loaded.path) / f"probing-{config.split}"
 
 
 def held_features(
-    config: ProbeConfig, loaded: LoadedModel, source: EpisodeDataset, episodes: Sequence[int], device: torch.device
+    config: ProbeConfig, subject: Subject, source: EpisodeDataset, episodes: Sequence[int], device: torch.device
 ) -> Features:
     """Return the model's features of episodes, computing what is missing.
 
     Raises:
         ValueError: the data are not of the model's kind.
     """
+    loaded = subject.loaded
     check_fit(loaded.config, layout(source.episode(episodes[0])))
     return features(
         loaded.model,
         source,
         episodes,
-        origin(loaded.path, config.data, config.training.seed),
+        origin(subject, config.data, config.training.seed),
         run_folder(loaded.path),
         batch_size=config.batch_size,
         device=device,
@@ -199,19 +200,19 @@ def held_features(
     )
 
 
-def origin_of(loaded: LoadedModel | None) -> dict[str, Any]:
+def origin_of(subject: Subject | None) -> dict[str, Any]:
     """Return where a model comes from, for the provenance."""
-    return {} if loaded is None else {"checkpoint": str(loaded.path), "config": loaded.config}
+    return {} if subject is None else {"checkpoint": str(subject.loaded.path), "config": subject.loaded.config}
 
 
 def report(
-    found: Sequence[Examined], source: EpisodeDataset, protocol: Protocol, out: Path | None, about: dict[str, Any]
+    found: Sequence[Examined], source: EpisodeDataset, protocol: Protocol, out: Path | None, record: dict[str, Any]
 ) -> None:
     """Print the tables, and write the files into `out` if there is one."""
     print("\n\n".join(as_text(examined, source.info) for examined in found))
     if out is None:
         return
-    write(found, source.info, provenance(Path(str(source.folder))) | about, out)
+    write(found, source.info, record, out)
     save_curves(found, first_of_query(source, protocol.test[0]), out / "curves.png")
     if rows := pictures(found, source, protocol.test):
         save_maps(rows, out / "maps.png")

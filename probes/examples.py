@@ -5,7 +5,7 @@ Axes: N steps, F features, I inputs (features and what a task adds), (...) the s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -51,10 +51,10 @@ class Examples:
             features = self.features.read(episode, start, stop)
         return Example(features if added is None else torch.cat([features, added], -1), target)
 
-    def targets(self, episodes: Sequence[int]) -> Iterator[Tensor]:
-        """Yield the right answers of the query, an episode at a time."""
+    def targets(self, episodes: Sequence[int], counted: Callable[[EpisodeDataset, int], Tensor]) -> Iterator[Tensor]:
+        """Yield the right answers of the steps that count, an episode at a time; `counted` is `asked` or `real`."""
         for episode in episodes:
-            yield self.task.target(sides_of(self.task, self.source, episode))[asked(self.source, episode)]
+            yield self.task.target(sides_of(self.task, self.source, episode))[counted(self.source, episode)]
 
 
 def read_sides(

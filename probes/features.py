@@ -4,7 +4,8 @@ runs/x/features/<key>/features.json     whose features these are
 runs/x/features/<key>/000123.npy        one row a step: h as float16, and for each latent the class that was drawn
 
 A step of `s4wm-3d` takes 1,056 bytes like this, and 6,144 as float32 with one-hot latents. The key is a hash over
-weights, data and seed: nothing is ever mistaken for something else's features. Probes read through memory maps.
+weights, configuration, data and seed: nothing is ever mistaken for something else's features. Probes read through
+memory maps.
 
 Axes: B batch, T time, N steps, D deterministic width, K latents, V classes per latent, F = D + K*V features.
 """
@@ -20,12 +21,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
+from accelerate.utils import gather_object
 from torch import Tensor
 
 from ..datasets.files import flush, remove, scratch
 from ..provenance import data_hash
 from ..worldmodels.base import Latent
-from ..worldmodels.checkpoint import WEIGHTS
+from ..worldmodels.checkpoint import WEIGHTS, LoadedModel, find, load_model
 
 FORMAT = 1  # of the files; part of the key
 ABOUT = "features.json"
@@ -45,11 +47,37 @@ class Sizes(NamedTuple):
         return np.dtype([("deter", "<f2", (self.deter,)), ("stoch", classes.newbyteorder("<"), (self.latents,))])
 
 
-def origin(checkpoint: Path, data: str, seed: int) -> dict[str, Any]:
-    """Return what decides the features of every episode: the weights file, the data set, the seed of the draws."""
+class Subject(NamedTuple):
+    """A model that is probed."""
+
+    loaded: LoadedModel
+    weights: str  # a hash of them
+
+
+def load(path: Path, device: torch.device) -> Subject:
+    """Load the model of a run or a checkpoint, and tell by a hash which weights it has, on every process the same.
+
+    Raises:
+        ValueError: there is no checkpoint, it does not fit, or it was replaced meanwhile: the run is still in training.
+    """
+    checkpoint = find(path)
+    before = digest(checkpoint)
+    loaded = load_model(checkpoint, device)
+    if len(set(gather_object([before, digest(checkpoint)]))) > 1:
+        raise ValueError(f"{checkpoint} was replaced while it was read; give the same command again")
+    return Subject(loaded, before)
+
+
+def digest(checkpoint: Path) -> str:
+    """Return a hash of a checkpoint's weights."""
     with (checkpoint / WEIGHTS).open("rb") as file:
-        weights = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"format": FORMAT, "weights": f"sha256:{weights}", "data": data_hash(data), "seed": seed}
+        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+
+
+def origin(subject: Subject, data: str, seed: int) -> dict[str, Any]:
+    """Return what decides the features of every episode: the model, the data set, the seed of the draws."""
+    model = {"weights": subject.weights, "world_model": subject.loaded.config["world_model"]}
+    return {"format": FORMAT, **model, "data": data_hash(data), "seed": seed}
 
 
 def key(origin: dict[str, Any]) -> str:

@@ -29,11 +29,12 @@ class Classes(Task):
         return (*target.shape[1:], self.classes)
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
-        """Return the cross-entropy, mean over what is asked."""
-        return F.cross_entropy(output.flatten(0, -2), target.flatten(), ignore_index=NOT_ASKED)
+        """Return the cross-entropy, mean over what is asked; 0 where nothing is."""
+        total = F.cross_entropy(output.flatten(0, -2), target.flatten(), ignore_index=NOT_ASKED, reduction="sum")
+        return total / (target != NOT_ASKED).sum().clamp(min=1)
 
     def score(self, output: Tensor, target: Tensor) -> Tensor:
-        """Return the share of right answers among those asked for."""
+        """Return the share of right answers among those asked for; NaN at a step that asks for none."""
         right = (self.answer(output) == target).flatten(1).sum(1, dtype=torch.float64)
         return right / (target != NOT_ASKED).flatten(1).sum(1)
 

@@ -104,7 +104,7 @@ class _Layer(NamedTuple):
 def _layers(examined: Examined, source: EpisodeDataset, episode: int) -> _Layer:
     task, row = examined.task, examined.rows[PROBE]
     sides = sides_of(task, source, episode)
-    answers = task.target(sides), task.answer(row.answering(row.examples.read(episode).inputs))
+    answers = task.target(sides), task.answer(row.answering(row.examples.read(episode).inputs).whole)
     return _Layer(*(_Sheet(task.cells(answer), task.points(answer, sides)) for answer in answers))
 
 

@@ -63,11 +63,11 @@ class Task(ABC):
 
     @abstractmethod
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
-        """Return what training minimises, ()."""
+        """Return what training minimises, (). A batch may ask nothing: that is 0, and no NaN."""
 
     @abstractmethod
     def score(self, output: Tensor, target: Tensor) -> Tensor:
-        """Return the mark of every step, (T) float64, in the unit of `measure`."""
+        """Return the mark of every step, (T) float64, in the unit of `measure`; NaN where nothing is asked."""
 
     @abstractmethod
     def constant(self, targets: Iterable[Tensor]) -> Tensor:

@@ -50,7 +50,7 @@ def network(inputs: int, hidden: int, shape: tuple[int, ...]) -> nn.Sequential:
 def train(
     examples: Examples, episodes: Sequence[int], training: Training, device: torch.device, label: str | None = None
 ) -> nn.Module:
-    """Return a probe trained on episodes; the same on every process. `label` names its progress bar; None: no bar."""
+    """Return a probe trained on episodes. `label` names its progress bar; None: no bar."""
     task, first = examples.task, examples.read(episodes[0], 0, 1)
     probe = fresh(first.inputs.shape[1], task.hidden, task.output_shape(first.target), training.seed).to(device)
     optimiser = torch.optim.AdamW(probe.parameters(), training.lr)

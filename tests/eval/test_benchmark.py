@@ -13,7 +13,19 @@ import torch
 from longdream.eval import benchmark
 from longdream.eval.benchmark import main, problem
 from longdream.eval.benchmark_output import Measured, as_dict, as_text
-from longdream.eval.speed import Imagination, Sample, Shape, Training, Work, estimate, measure, parameters, random_batch
+from longdream.eval.speed import (
+    Imagination,
+    Phase,
+    Sample,
+    Shape,
+    Training,
+    Work,
+    estimate,
+    measure,
+    parameters,
+    random_batch,
+)
+from longdream.worldmodels.device import usable_cores
 from longdream.worldmodels.families import build
 from longdream.worldmodels.presets import PRESETS
 
@@ -37,6 +49,7 @@ def test_it_measures_in_processes_of_their_own_and_writes_everything(
     said = " ".join(capsys.readouterr().out.split())
     assert "this CPU takes about 1 min" in said
     assert "S4WM is the fastest" in said
+    assert "0.34 GB of Python and its libraries" in said
     assert "RSSM-TBTT makes about 10 times" in said
     found = json.loads((tmp_path / "results.json").read_text())
     training, imagination = found["results"]
@@ -47,6 +60,8 @@ def test_it_measures_in_processes_of_their_own_and_writes_everything(
         assert 0.1 < result["peak_memory_gb"] < 10
         assert result["times_first"] == 1
         assert result["parameters"] == parameters("s4wm-tiny")
+        assert result["threads"] == 1
+        assert result["configuration"]["model"]["codec"]["size"] == 40
     assert (training["unit"], imagination["unit"]) == ("episodes/s", "frames/s")
     assert found["provenance"]["hardware"]["cores"] >= 1
     assert "data" not in found["provenance"]
@@ -151,16 +166,34 @@ def test_a_model_that_fails_is_told_and_does_not_stop_the_others() -> None:
     assert f"s4wm-tiny did not come to its end: {failed.problem}" in text
 
 
+def test_a_model_that_fails_shows_in_the_exit_status(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr(benchmark, "samples", lambda work: [Measured(work, [], "killed")])
+    monkeypatch.setattr(benchmark, "estimate", lambda _: 1.0)
+    assert call(*WORDS, "--out", str(tmp_path)) == 1
+    assert "not every model came to its end" in capsys.readouterr().err
+    assert json.loads((tmp_path / "results.json").read_text())["results"][0]["problem"] == "killed"
+
+
+def test_all_cores_are_recorded_as_their_number() -> None:
+    whole = replace(TINY, cpu_threads=0)
+    [on_cpu], [on_gpu] = (as_dict([Measured(w, [], None)])["results"] for w in (whole, replace(whole, device="cuda")))
+    assert on_cpu["threads"] == usable_cores()
+    assert on_gpu["threads"] is None
+
+
 def test_a_problem_in_words() -> None:
     assert problem(1, "...\ntorch.OutOfMemoryError: CUDA out of memory. Tried\n") == "the GPU's memory is too small"
     assert "memory" in problem(-9, "")
     assert problem(3, "") == "exit status 3"
 
 
-def test_the_first_batch_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("kind", "phase"), [(Training, "training"), (Imagination, "imagination")])
+def test_the_first_batch_is_not_counted(kind: type, phase: Phase, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
-    monkeypatch.setattr(Training, "__call__", lambda self: calls.append(self))
-    assert len(list(measure(TINY))) == 2
+    monkeypatch.setattr(kind, "__call__", lambda self: calls.append(self))
+    assert len(list(measure(replace(TINY, phase=phase, horizon=3)))) == 2
     assert len(calls) == 3
 
 
@@ -200,7 +233,7 @@ def test_an_estimate_grows_with_the_work(monkeypatch: pytest.MonkeyPatch) -> Non
     small, large = estimate(TINY), estimate(replace(TINY, batch=8, time=160, batches=5))
     assert small == 3  # two batches and the one that is not counted
     assert large == 4 * 10 * 6
-    assert estimate(replace(TINY, phase="imagination", time=16, horizon=160, batches=1)) == pytest.approx(176 / 32)
+    assert estimate(replace(TINY, phase="imagination", time=16, horizon=160, batches=1)) == pytest.approx(2 * 176 / 32)
 
 
 @pytest.mark.parametrize("preset", ["s4wm-tiny", "r2i-vector"])

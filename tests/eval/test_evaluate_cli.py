@@ -194,6 +194,19 @@ def test_a_users_mistake_is_one_line(
     assert error.count("\n") == 1
 
 
+def test_ctrl_c_is_one_line(
+    paths: tuple[str, str], capsys: pytest.CaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("longdream.eval.cli.evaluate_all", stopped)
+    assert evaluate(paths, "--out", str(tmp_path)) == 130
+    error = capsys.readouterr().err
+    assert error.startswith("evaluate: stopped")
+    assert error.count("\n") == 1
+
+
 def test_data_of_another_kind_are_refused_before_the_work(
     paths: tuple[str, str], capsys: pytest.CaptureFixture, tmp_path: Path
 ) -> None:

@@ -106,8 +106,9 @@ def test_a_reward_counts_as_remembered_only_beyond_the_majority_class(counts: Ac
 
 
 def test_figures_are_short() -> None:
-    assert [number(x) for x in (0.012345, 43.97, 12345.6)] == ["0.0123", "44", "12,346"]
-    assert [percent(x) for x in (1, 0.5, 0.9996, 0.123)] == ["100 %", "50 %", "100 %", "12.3 %"]
+    assert [number(x) for x in (0.012345, 43.97, 999.7, 12345.6)] == ["0.0123", "44", "1,000", "12,346"]
+    assert [percent(x) for x in (1, 0.5, 0.123, 0)] == ["100 %", "50 %", "12.3 %", "0 %"]
+    assert [percent(x) for x in (0.9996, 0.9999, 0.0004)] == ["99.9 %", "99.9 %", "0.04 %"]
 
 
 def recalled(model: list[float], floor: float = 10.0, spread: float = 0.5) -> Recall:

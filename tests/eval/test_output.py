@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from longdream.eval import output
+from longdream.eval import charts, output
 from longdream.eval.evaluation import Evaluation, evaluate
 from longdream.eval.examined import Examined
+from longdream.eval.figures import save_events
 from longdream.eval.reasoning import KINDS
 from longdream.eval.table import as_text, remark, tables
 from longdream.tests.eval.collected import collected
@@ -184,6 +187,48 @@ def test_results_hold_what_was_told_of_doors(tmp_path: Path) -> None:
         assert found[kind]["interval"]["value"] == 1
     assert found["tried"]["always_open"] + found["tried"]["always_closed"] == 1
     assert len(found["seen_per_step"]) == 92
+    assert list(found["floors"]) == ["copy_last", "mean_context", "nearest_pose"]
+    assert found["floors"]["copy_last"]["seen"]["right"] < found["floors"]["copy_last"]["seen"]["cases"]
+
+
+def test_doors_have_their_floors_in_the_table_and_the_charts(tmp_path: Path) -> None:
+    source = collected("multi_doors_keys_two", 2)
+    run = run_of("copies", CopyLast(), source)
+    *_, doors = lines_of(run)
+    names = ["always closed", "always open", "copy last", "mean context", "nearest pose"]
+    assert list(doors) == ["copies", *names]
+    shares = {name: [cell.split(" %")[0] for cell in cells.values()] for name, cells in doors.items()}
+    assert shares["copies"] == shares["copy last"] != shares["mean context"]
+    chart = charts.charts([run])[-1]
+    beside = [line.name.removesuffix(" (floor)") for line in charts.door_events(run.evaluation)]
+    assert [line.name.removesuffix(" (floor)") for line in chart.lines] == [*beside, "model"]
+    assert beside == ["always closed", "always open", "copy last frame", "mean context frame", "nearest pose"]
+    lines = {line.name: line.values for line in chart.lines}
+    np.testing.assert_array_equal(lines["copy last frame (floor)"], lines["model"])
+    events = {line.name: line.values for line in charts.door_events(run.evaluation)}
+    told = run.evaluation.door_floors["nearest_pose"]
+    assert list(events["nearest pose"]) == [getattr(told, kind).interval.value for kind in KINDS]
+    save_events([run], tmp_path / "doors.png")
+    assert (tmp_path / "doors.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_where_no_door_comes_into_view_none_is_drawn(tmp_path: Path) -> None:
+    source = collected("multi_doors_keys_two", 1)
+    [episode] = source.episodes
+    source.episodes = [dataclasses.replace(episode, pad=np.arange(len(episode)) >= episode.context)]
+    out = written(CopyLast(), source, tmp_path / "run")
+    assert not list(out.glob("doors*.png"))
+    assert results(out)["doors"]["seen"]["cases"] == 0
+    assert "<td>copy last</td><td>-</td>" in (out / "report.html").read_text()
+
+
+def test_a_reward_that_never_comes_has_no_card(folder: Path, tmp_path: Path) -> None:
+    told = (folder / "report.html").read_text()
+    assert told.count('class="card"') == 4
+    assert "<span>reward in imagination</span>" in told
+    untold = (written(CopyLast(), MemorySource(1), tmp_path / "run") / "report.html").read_text()
+    assert untold.count('class="card"') == 2
+    assert "<span>reward in imagination</span>" not in untold
 
 
 def lines_of(*examined: Examined) -> list[dict[str, dict[str, str]]]:
@@ -232,6 +277,12 @@ def test_the_papers_rows_are_marked_and_stand_beside_its_own_task_only() -> None
     other = run_of("mine", CopyLast(), MemorySource(2), **task | {"options": {"width": 14, "distractors": 0.5}})
     assert not any("paper" in name for table in lines_of(other) for name in table)
     assert "of other sizes, 199 + 51 steps (width 100" in remark([other])
+    doors = {"environment": "multi_doors_keys_two", "options": {"keys": 2}}
+    assert "of other sizes, 76 + 174 steps (keys 3)" in remark([run_of("mine", CopyLast(), MemorySource(2), **doors)])
+    maze = {"environment": "memory_maze_9x9"}  # the paper probes in it
+    assert remark([run_of("mine", CopyLast(), MemorySource(2), **maze)]) == (
+        "The paper has no figures of imagination in this environment."
+    )
 
 
 def test_the_first_step_is_no_part_of_the_reconstruction_headline() -> None:

@@ -46,6 +46,8 @@ def test_tables_are_as_printed() -> None:
     assert "TSSM-XL (m = 512) 2.4 38.4 2.5 277.6" in found("Table 5", errors, 1)
     constant = next(row for row in papers.PROBING if row.model == "constant")
     assert constant[2:] == (0.808, 0.783, 23.9, 64.8)
+    names = [row.model for row in papers.PROBING]
+    assert sorted(set(names)) == sorted(names)
 
 
 def rows_of(name: str, **changes) -> list[papers.Published]:
@@ -94,4 +96,5 @@ def test_other_sizes_are_named() -> None:
         (399, 101),
         (799, 201),
     ]
+    assert [t.options["keys"] for t in papers.other_sizes("multi_doors_keys_two")] == [3, 5, 7]
     assert papers.other_sizes("memory_maze_9x9") == []

@@ -11,7 +11,7 @@ import torch
 from longdream.collectors.envs import multi_doors_keys as mdk
 from longdream.collectors.envs.grid import cell_centre
 from longdream.datasets.frames.tiles import LOCKED, OPEN, TILE, VIEW, tile_table
-from longdream.eval import doors, trials
+from longdream.eval import doors, oracle, trials
 from longdream.eval.evaluation import evaluate
 from longdream.eval.reasoning import KINDS, Reasoning
 from longdream.tests.eval.collected import collected
@@ -146,6 +146,27 @@ def shut(image: np.ndarray) -> np.ndarray:
     for colour in range(4):
         tiles[(tiles == tile_table()[0, OPEN + colour]).all((3, 4, 5))] = tile_table()[0, LOCKED + colour]
     return tiles.swapaxes(2, 3).reshape(image.shape)
+
+
+def test_floors_are_read_from_their_frames(source: MemorySource, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against a loop over episodes, steps and doors."""
+    monkeypatch.setattr("longdream.eval.floors.STEPS_AT_ONCE", 7)
+    found = evaluate(CopyLast(), source, source.indices, batch_size=2).door_floors
+    truth, right = doors_of(batch_of(source)), {"copy_last": 0, "mean_context": 0, "nearest_pose": 0}
+    for row, episode in enumerate(source.episodes):
+        seen, poses = episode.image[: episode.context], oracle.poses(episode)
+        for step, door in truth.seen[row].nonzero().tolist():
+            apart = ((poses[: episode.context] - poses[episode.context + step]) ** 2).sum(1)
+            near = np.flatnonzero(apart == apart.min())[-1]
+            frames = {"copy_last": seen[-1], "mean_context": seen.mean(0), "nearest_pose": seen[near]}
+            for name, frame in frames.items():
+                image = torch.from_numpy(np.moveaxis(frame / 255, -1, 0)).float()[None, None]
+                state = doors.read(image, truth.tile[row, step, door][None, None, None])
+                right[name] += int(state) == int(truth.open[row, step, door])
+    assert {name: told.seen.right for name, told in found.items()} == right
+    assert reasoning(CopyLast(), source).seen == found["copy_last"].seen
+    plain = MemorySource(2)
+    assert evaluate(CopyLast(), plain, plain.indices).door_floors == {}
 
 
 def test_a_picture_without_a_door_is_wrong_either_way(source: MemorySource) -> None:

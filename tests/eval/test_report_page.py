@@ -138,7 +138,7 @@ def test_charts_are_the_figures_with_floors_oracle_and_the_papers(
     for name, curve in {
         "copy last frame (floor)": shared.copy_last.every.curve,
         "mean context frame (floor)": shared.mean_context.every.curve,
-        "nearest pose (oracle)": shared.nearest_pose.every.curve,
+        "nearest pose": shared.nearest_pose.every.curve,
         "half, imagining": shared.generation.every.curve,
         "copy, imagining": shared.copy_last.every.curve,
     }.items():
@@ -161,12 +161,29 @@ def test_sheets_hold_the_very_frames(film: Film, monkeypatch: pytest.MonkeyPatch
             np.testing.assert_array_equal(sheet_[top : top + height, left : left + width], frame)
 
 
-def test_a_large_sheet_is_compressed_with_loss(monkeypatch: pytest.MonkeyPatch) -> None:
-    frames = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), dtype=np.uint8)
-    exact = sheet(frames)
+def test_a_sheet_of_a_megabyte_is_exact_and_a_larger_one_is_compressed_with_loss(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (32, 102, 102, 3), dtype=np.uint8)
+    whole = sheet(frames)
+    assert whole.exact
+    assert len(whole.uri) > 1_000_000
+    np.testing.assert_array_equal(picture(whole.uri)[:102, :102], frames[0])
     monkeypatch.setattr("longdream.eval.reel.LOSSLESS", 1000)
-    assert len(sheet(frames)) < len(exact) / 2
-    assert picture(sheet(frames)).shape == picture(exact).shape
+    lossy = sheet(frames)
+    assert not lossy.exact
+    assert len(lossy.uri) < len(whole.uri) / 2
+    assert picture(lossy.uri).shape == picture(whole.uri).shape
+
+
+def test_the_page_says_where_a_film_is_compressed_with_loss(
+    tmp_path: Path, runs: list[Examined], film: Film, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "with loss" not in write(tmp_path / "page.html", runs, [], [film])
+    sizes = sorted(len(base64.b64decode(t["sheet"].partition(",")[2])) for t in as_dict(film)["takes"])
+    monkeypatch.setattr("longdream.eval.reel.LOSSLESS", sizes[-1] - 1)  # one sheet is too large
+    page = write(tmp_path / "page.html", runs, [], [film])
+    assert "Its pictures are compressed with loss, which is part of |error|" in page
 
 
 def test_the_page_is_bounded_and_says_what_is_left_out(
@@ -247,10 +264,10 @@ def test_recall_has_curves_of_both_averages_with_floors_and_oracle(tmp_path: Pat
     for chart, average in zip(drawn[1:], ("rest", "common"), strict=True):
         lines = {line.name: line.values for line in chart.lines}
         assert set(lines) == {
-            "copy last frame (floor)", "mean frame (floor)", "nearest pose (oracle)", "half", "copy",
+            "copy last frame (floor)", "mean frame (floor)", "nearest pose", "half", "copy",
         }  # fmt: skip
         np.testing.assert_array_equal(chart.x, recall.given)
         np.testing.assert_allclose(lines["copy"], [k.value for k in getattr(recall.model, average)])
-        assert lines["nearest pose (oracle)"] == pytest.approx(0, abs=1e-9)  # the context comes again
+        assert lines["nearest pose"] == pytest.approx(0, abs=1e-9)  # the context comes again
         save_chart(chart, tmp_path / "chart.png")
         assert (tmp_path / "chart.png").read_bytes().startswith(b"\x89PNG")

@@ -11,9 +11,10 @@ import torch
 
 from longdream.eval import probing_floors
 from longdream.probes import cli
+from longdream.probes import features as probing
 from longdream.probes.cli import main
 from longdream.worldmodels.backbones.s4 import S4Config
-from longdream.worldmodels.checkpoint import describe, save_model
+from longdream.worldmodels.checkpoint import describe, load_model, save_model
 from longdream.worldmodels.codecs.cnn import CNNConfig
 from longdream.worldmodels.families import build
 from longdream.worldmodels.latents import LatentConfig
@@ -90,6 +91,48 @@ def test_features_lie_beside_the_checkpoint_and_serve_again(run, mazes, monkeypa
     assert probe(*words) == 0
     assert len(list((run / "features").iterdir())) == 2
     (run / "best" / "model.safetensors").write_bytes(before)
+
+
+def test_a_data_set_given_by_url_is_probed_like_its_folder(run, mazes, tmp_path):
+    found = {}
+    for name, data in (("path", mazes), ("url", mazes.as_uri())):
+        out = tmp_path / name
+        words = ("--checkpoint", run, "--data", data, "--task", "position", *QUICK, "--episodes", 1, "--out", out)
+        assert probe(*words) == 0
+        assert {path.name for path in out.iterdir()} == {"results.json", "curves.csv", "curves.png", "maps.png"}
+        found[name] = json.loads((out / "results.json").read_text())
+        assert found[name]["provenance"]["data"] == str(data)
+    hashes = {name: results["provenance"]["data_hash"] for name, results in found.items()}
+    assert hashes["url"] == hashes["path"]
+    one, other = (found[name]["tasks"]["position"]["rows"]["probe"]["query"] for name in ("url", "path"))
+    assert one == other
+
+
+def test_what_the_record_needs_is_read_before_the_work(run, mazes, capsys, monkeypatch):
+    def unreadable(data):
+        raise OSError(f"{data} is gone")
+
+    def worked(*_):
+        raise AssertionError("hours of training would be lost")
+
+    monkeypatch.setattr(cli, "provenance", unreadable)
+    monkeypatch.setattr(cli, "held_features", worked)
+    assert probe("--checkpoint", run, "--data", mazes, *QUICK) == 2
+    assert "is gone" in capsys.readouterr().err
+
+
+def test_a_checkpoint_replaced_while_it_is_read_leaves_no_features(mazes, capsys, monkeypatch, tmp_path):
+    (tmp_path / "best").mkdir()
+    write_model(tmp_path / "best", seed=0)
+
+    def overtaken(path, device):
+        write_model(path, seed=1)
+        return load_model(path, device)
+
+    monkeypatch.setattr(probing, "load_model", overtaken)
+    assert probe("--checkpoint", tmp_path, "--data", mazes, "--task", "position", *QUICK) == 2
+    assert "was replaced while it was read; give the same command again" in capsys.readouterr().err
+    assert not list(tmp_path.rglob("features"))
 
 
 def test_the_constant_baseline_needs_no_checkpoint_and_is_that_of_the_published_tables(data, mazes, capsys, tmp_path):

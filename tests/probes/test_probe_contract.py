@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import math
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from longdream.eval import probing_floors
 from longdream.probes.catalogue import chosen, fitting
 from longdream.probes.examination import CONSTANT, LABELS, PROBE, Protocol, examine, mean_of_episodes
 from longdream.probes.examples import asked, real, sides_of
-from longdream.probes.kinds import NOT_ASKED
+from longdream.probes.kinds import NOT_ASKED, Classes
 from longdream.probes.maps import pictures
 from longdream.probes.observe import features
 from longdream.probes.task import Measure
@@ -97,21 +98,26 @@ def perfect(found, row):
 
 @everywhere
 def test_the_constant_row_is_what_a_slow_count_says(data, kind, name):
-    """The answer is fitted to the queries of the training episodes, padding left out; so is the headline."""
+    """Each column has the answer that is best for the steps it is about, padding left out."""
     source = data(kind)
     task, planned = the_task(name, source), protocol(source)
     marks = examine(task, [CONSTANT], None, planned).rows[CONSTANT].marks
     target = {e: task.target(sides_of(task, source, e)).numpy() for e in [*planned.train, *planned.test]}
-    steps = {e: counted_steps(source, e) for e in target}
-    answer = slow_answer(task, [target[e][t] for e in planned.train for t in steps[e]])
-    for row, episode in enumerate(planned.test):
-        expected = np.mean([slow_score(task, answer, target[episode][t]) for t in steps[episode]])
-        assert marks.query.episodes[row] == pytest.approx(expected, rel=1e-6)
+    for found, from_start in ((marks.query, False), (marks.whole, True)):
+        steps = {e: counted_steps(source, e, from_start) for e in target}
+        answer = slow_answer(task, [target[e][t] for e in planned.train for t in steps[e]])
+        score = {(e, t): slow_score(task, answer, target[e][t]) for e in planned.test for t in steps[e]}
+        for row, episode in enumerate(planned.test):
+            expected = np.mean([score[episode, t] for t in steps[episode]])
+            assert found.episodes[row] == pytest.approx(expected, rel=1e-6)
+        first = counted_steps(source, planned.test[0], from_start)[0]
+        expected = np.mean([score[e, first] for e in planned.test if first in steps[e]])
+        assert found.curve[first] == pytest.approx(expected, rel=1e-6)
 
 
-def counted_steps(source, episode):
+def counted_steps(source, episode, from_start):
     context, pad = int(source.value("context", episode)), source.read("pad", episode)
-    return [t for t in range(context, len(pad)) if not pad[t]]
+    return [t for t in range(0 if from_start else context, len(pad)) if not pad[t]]
 
 
 def slow_answer(task, targets):
@@ -148,6 +154,50 @@ def test_the_constant_rows_of_mazes_are_those_of_the_published_tables(data):
     assert walls.rows[CONSTANT].marks.query.episodes == pytest.approx(accuracy)
     error = probing_floors.object_error(probing_floors.mean_vectors(vectors[0]), vectors[1])
     assert objects.rows[CONSTANT].marks.query.episodes == pytest.approx(error, rel=1e-6)
+
+
+class Seldom(Classes):
+    """Which doors are open, asked only where the agent's first coordinate is beyond a line."""
+
+    name, about = "seldom", "which doors are open, asked now and then"
+    per_step = ("door_state", "agent_pos")
+    classes, hidden = 2, 16
+
+    def __init__(self, line):
+        self.line = line
+
+    def target(self, sides):
+        return sides["door_state"].long().masked_fill(sides["agent_pos"][:, :1] <= self.line, NOT_ASKED)
+
+
+def test_steps_that_ask_nothing_do_not_count_and_leave_the_probe_as_it_is(data):
+    source = data("multi_doors_keys_two")
+    planned = protocol(source, Training(steps=20, blocks=1, block=2))
+    line = float(np.median([source.read("agent_pos", e)[:, 0] for e in planned.test]))
+    rows = examine(Seldom(line), [CONSTANT, LABELS], None, planned).rows
+    beyond = np.stack([(source.read("agent_pos", e)[:, 0] > line) & ~source.read("pad", e) for e in planned.test])
+    assert 0 < beyond.sum() < beyond.size
+    for row in rows.values():
+        assert row.marks.whole.step_count.tolist() == beyond.sum(0).tolist()
+        assert np.isfinite(row.marks.whole.episode_total).all()
+    assert rows[LABELS].answering(torch.zeros(1, 4)).whole.isfinite().all()
+
+
+def test_the_loss_is_the_mean_over_what_is_asked_and_0_where_nothing_is():
+    output = torch.randn(3, 2, 2, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    target = torch.tensor([[NOT_ASKED, 1], [0, NOT_ASKED], [NOT_ASKED, NOT_ASKED]])
+    asked_for = -(output[0, 1].log_softmax(0)[1] + output[1, 0].log_softmax(0)[0]) / 2
+    assert Seldom(0).loss(output, target).item() == pytest.approx(asked_for.item())
+    silent = Seldom(0).loss(output, torch.full_like(target, NOT_ASKED))
+    silent.backward()
+    assert silent == 0
+    assert (output.grad == 0).all()
+
+
+def test_a_question_that_is_never_asked_has_no_figure(data):
+    source = data("multi_doors_keys_two")
+    found = examine(Seldom(math.inf), [CONSTANT, LABELS], None, protocol(source, Training(steps=2, blocks=1)))
+    assert all(math.isnan(headline(found, row)) for row in found.rows)
 
 
 def test_padding_is_not_marked(data):

@@ -9,10 +9,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from longdream.probes.features import Features, Sizes, key, origin, save
+from longdream.probes.features import Features, Sizes, Subject, digest, key, origin, save
 from longdream.probes.observe import features, groups, observed
 from longdream.tests.probes.probe_toys import Dreaming, Stub
 from longdream.worldmodels.base import Beliefs, Latent
+from longdream.worldmodels.checkpoint import LoadedModel
 
 CPU = torch.device("cpu")
 WHOSE = {"seed": 7}
@@ -82,17 +83,16 @@ def test_a_truncated_file_is_named_with_the_mend(source, tmp_path):
     assert held(Dreaming(), source, [1], tmp_path).read(1, 0, 35).isfinite().all()
 
 
-def test_the_key_changes_with_the_weights_the_data_and_the_seed(data, tmp_path):
+def test_the_key_changes_with_the_weights_the_configuration_the_data_and_the_seed(data, tmp_path):
     one, other = (data(kind).folder for kind in ("distracting_memory", "multi_doors_keys_two"))
-    checkpoint = tmp_path / "best"
-    checkpoint.mkdir()
 
-    def found(value, where=one, seed=0):
-        save_file({"w": torch.tensor([value])}, checkpoint / "model.safetensors")
-        return key(origin(checkpoint, type(tmp_path)(str(where)), seed))
+    def found(value, where=one, seed=0, unimix=0.01):
+        save_file({"w": torch.tensor([value])}, tmp_path / "model.safetensors")
+        loaded = LoadedModel(Dreaming(), {"world_model": {"latent": {"unimix": unimix}}}, tmp_path)
+        return key(origin(Subject(loaded, digest(tmp_path)), str(where), seed))
 
     assert found(1.0) == found(1.0)
-    assert len({found(1.0), found(2.0), found(1.0, other), found(1.0, seed=1)}) == 4
+    assert len({found(1.0), found(2.0), found(1.0, other), found(1.0, seed=1), found(1.0, unimix=0.0)}) == 5
 
 
 def test_many_classes_fit_and_few_bytes_are_taken():

@@ -1,4 +1,4 @@
-"""Two processes agree with one: the same features to the bit, the same probes, the same figures."""
+"""Two processes agree with one: the same features to the bit, the marks of one probe, the same figures."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from accelerate import PartialState
 
 from longdream.datasets.reader import EpisodeDataset
 from longdream.probes.catalogue import chosen
@@ -42,7 +43,8 @@ def figures(data, beside):
     source = EpisodeDataset(data)
     train, test = [0, 1, 2, 3, 4], [5, 6, 7]  # shares are uneven
     held = features(Dreaming(), source, train + test, {"seed": 0}, Path(beside), batch_size=2, device=CPU)
-    protocol = Protocol(source, train, test, Training(steps=5, blocks=2), CPU)
+    led_apart = PartialState().process_index  # on a GPU rounding does it: the first process' probe is what counts
+    protocol = Protocol(source, train, test, Training(steps=5, blocks=2, seed=led_apart), CPU)
     found = examine(small(chosen(["doors"], source.info)[0]), [PROBE, CONSTANT], held, protocol)
     return {
         "features": {path.name: path.read_bytes().hex() for path in sorted(held.folder.iterdir())},
