@@ -38,7 +38,9 @@ class Budget:
         return self.total < self.batch
 
 
-def batch_bytes(info: DatasetInfo, rows: list[Row]) -> int:
-    """Return the size of the batch that `rows` make."""
-    floats = math.prod(info.arrays["action"].shape) + 2  # and reward, cont
-    return (step_bytes(info.arrays["image"]) + 4 * floats + 1) * sum(row_length(row) for row in rows)
+def batch_bytes(info: DatasetInfo, rows: list[Row], pin_memory: bool = False) -> int:
+    """Return the memory of the batch that `rows` make; of pinned memory, torch takes a power of two for each tensor."""
+    steps = sum(row_length(row) for row in rows)
+    action = 4 * math.prod(info.arrays["action"].shape)
+    sizes = [steps * size for size in (step_bytes(info.arrays["image"]), action, 4, 4, 1)]  # reward, cont, first
+    return sum(1 << (size - 1).bit_length() for size in sizes) if pin_memory else sum(sizes)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Hashable
 
@@ -14,11 +16,15 @@ CACHE_BYTES = 256e6  # where nobody says how many
 class Cache:
     """The arrays used latest, of one data set in one process. It never holds more than `limit` bytes.
 
-    Threads share it. Pickled, to another process, it travels empty and keeps its limit.
+    Threads share it. Pickled, to another process, it travels empty and keeps its limit. A forked process has a copy.
     """
 
     def __init__(self, limit: float = CACHE_BYTES) -> None:
         self._limit = limit
+        self._clear()
+        _caches.add(self)
+
+    def _clear(self) -> None:
         self._lock = threading.Lock()
         self._kept: OrderedDict[Hashable, np.ndarray] = OrderedDict()  # the one used longest ago comes first
         self._bytes = 0
@@ -63,6 +69,11 @@ class Cache:
         with self._lock:
             self._drop(key)
 
+    def after_fork(self) -> None:
+        """Begin anew where another thread was at it, which the fork has left to the parent in mid-work."""
+        if self._lock.locked():
+            self._clear()
+
     def _drop(self, key: Hashable) -> None:
         if key in self._kept:
             self._bytes -= self._kept.pop(key).nbytes
@@ -70,6 +81,17 @@ class Cache:
     def _make_room(self, size: int) -> None:
         while self._kept and self._bytes + size > self._limit:
             self._drop(next(iter(self._kept)))
+
+
+_caches: weakref.WeakSet[Cache] = weakref.WeakSet()  # of this process
+
+
+def _after_fork() -> None:
+    for cache in _caches:
+        cache.after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def take_begun(cache: Cache, where: Hashable, chunk: int, start: int, stop: int, out: np.ndarray, goes_on: bool) -> int:

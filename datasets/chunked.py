@@ -108,7 +108,12 @@ class ChunkedReader:
         return data
 
     def _read_index(self, chunks: int) -> np.ndarray:
-        size = self.shard.size(self.file)
+        try:
+            size = self.shard.size(self.file)
+        except FileNotFoundError:
+            raise DatasetError(f"{self.where} is missing") from None
+        if size < 16 * chunks + 4:
+            raise DatasetError(f"{self.where} ends too early: {size} bytes, its index alone has {16 * chunks + 4}")
         raw = self._bytes(size - 16 * chunks - 4, 16 * chunks + 4)
         if google_crc32c.value(raw[:-4]) != int.from_bytes(raw[-4:], "little"):
             raise DatasetError(f"{self.where} is damaged: its index does not match its checksum")

@@ -35,16 +35,26 @@ def common_length(rows: Sequence[Row]) -> int:
 class Draft:
     """A batch that is still empty; `batch` is whole when all `tasks` were called, in any order, by any thread.
 
-    The arguments are those of `read_batch`.
+    Args:
+        dataset: as of `read_batch`.
+        rows: as of `read_batch`.
+        pin_memory: as of `read_batch`.
+        draw_on: as of `read_batch`.
+        goes_on: each row goes on in a later batch: what is left of its last chunk is kept.
 
     Raises:
         ValueError: if the lengths differ.
     """
 
     def __init__(
-        self, dataset: EpisodeDataset, rows: Sequence[Row], pin_memory: bool, draw_on: torch.device | None
+        self,
+        dataset: EpisodeDataset,
+        rows: Sequence[Row],
+        pin_memory: bool,
+        draw_on: torch.device | None,
+        goes_on: bool,
     ) -> None:
-        self.dataset, self.rows, self.draw_on = dataset, rows, draw_on
+        self.dataset, self.rows, self.draw_on, self.goes_on = dataset, rows, draw_on, goes_on
         self.length, info = common_length(rows), dataset.info
         self.draws = draw_on is not None and info.recipe is not None and info.options["renderer"] != MUJOCO
 
@@ -82,7 +92,7 @@ class Draft:
         for segment in self.rows[number]:
             there = slice(start, start + segment.stop - segment.start)
             if self._image is not None:
-                self.dataset.read("image", *segment, out=self._image[number, there])
+                self.dataset.read("image", *segment, out=self._image[number, there], goes_on=self.goes_on)
             action[there] = self.dataset.read("action", *segment)
             reward[there] = self.dataset.read("reward", *segment)
             cont[there] = ~self.dataset.read("terminal", *segment)

@@ -46,7 +46,7 @@ def read_batch(
         ValueError: if the lengths differ.
         DatasetError: if the data are damaged.
     """
-    draft = Draft(dataset, rows, pin_memory, draw_on)
+    draft = Draft(dataset, rows, pin_memory, draw_on, goes_on=False)
     for task in draft.tasks:
         task()
     return draft.batch
@@ -100,7 +100,7 @@ class Loader:
         if threads < 1 or depth < 1:
             raise ValueError(f"the loader needs threads and depth of 1 or more, not {threads} and {depth}")
         self.dataset, self.sampler, self.pin_memory, self.draw_on = dataset, sampler, pin_memory, draw_on
-        self.budget = Budget(memory, batch_bytes(dataset.info, sampler.batch(start_step)), depth)
+        self.budget = Budget(memory, batch_bytes(dataset.info, sampler.batch(start_step), pin_memory), depth)
         dataset.cache.limit = self.budget.cache
         self._next_step = start_step
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="loader")
@@ -130,5 +130,5 @@ class Loader:
 
     def _begin(self, rows: list[Row]) -> _Pending:
         """Have a batch read, row by row: in the rows' order, so that each finds what the batch before has left it."""
-        draft = Draft(self.dataset, rows, self.pin_memory, self.draw_on)
+        draft = Draft(self.dataset, rows, self.pin_memory, self.draw_on, self.sampler.carries)
         return _Pending(draft, [self._pool.submit(task) for task in draft.tasks])

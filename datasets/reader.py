@@ -36,8 +36,11 @@ class Piece(Protocol):
     episodes: np.ndarray
     lengths: np.ndarray
 
-    def read(self, name: str, episode: int, start: int, stop: int, out: np.ndarray) -> None:
-        """Copy steps `start` to `stop` of an array of an episode into `out`; there are such steps."""
+    def read(self, name: str, episode: int, start: int, stop: int, out: np.ndarray, goes_on: bool) -> None:
+        """Copy steps `start` to `stop` of an array of an episode into `out`; there are such steps.
+
+        If somebody will want the steps from `stop` on (`goes_on`), what is left of its chunk waits in the cache.
+        """
 
     def value(self, name: str, episode: int) -> np.ndarray:
         """Return the value that an array has for a whole episode."""
@@ -97,7 +100,13 @@ class EpisodeDataset:
         return sum(piece.disk_bytes(name) for piece in self._pieces)
 
     def read(
-        self, name: str, episode: int, start: int = 0, stop: int | None = None, out: np.ndarray | None = None
+        self,
+        name: str,
+        episode: int,
+        start: int = 0,
+        stop: int | None = None,
+        out: np.ndarray | None = None,
+        goes_on: bool = True,
     ) -> np.ndarray:
         """Return steps `start` to `stop` (exclusive; None: the end) of one array of an episode.
 
@@ -107,6 +116,7 @@ class EpisodeDataset:
             start: first step.
             stop: the step after the last.
             out: (stop-start ...) where to put them, C-contiguous; whole chunks are decoded right into it.
+            goes_on: keep what is left of the last chunk: the steps from `stop` on may be wanted next.
 
         Raises:
             ValueError: if there is no such array, episode or step, or `out` does not fit.
@@ -124,7 +134,7 @@ class EpisodeDataset:
         elif out.shape != shape or out.dtype != spec.dtype or not out.flags.c_contiguous:
             raise ValueError(f"`out` is {out.dtype} {out.shape}, not a contiguous {spec.dtype} {shape}")
         if start < stop and name in self.info.stored:
-            self._pieces[self._owners[row]].read(name, episode, start, stop, out)
+            self._pieces[self._owners[row]].read(name, episode, start, stop, out, goes_on)
         elif start < stop:
             render_views([self.view(episode, start, stop)], self.info.options["renderer"], out)
         return out

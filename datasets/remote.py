@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -20,11 +22,14 @@ from obstore.store import HTTPStore, LocalStore, from_url
 from .folder import PIECE, Folder
 
 HERE = os.getpid()  # obstore's threads are not in a forked child, where every request would wait for them for ever
+# A request to a server that is silent, or only makes mistakes, fails after one to two minutes.
+TIMES = {"connect_timeout": timedelta(seconds=10), "read_timeout": timedelta(seconds=60), "timeout": timedelta(hours=1)}
+RETRIES: Any = {"max_retries": 10, "retry_timeout": timedelta(seconds=60)}
 MACHINE_ROLE = "169.254.169.254"  # the address that a cloud's own machines have their credentials from
 
 
 class RemoteFolder(Folder):
-    """A folder of an object store: all objects whose names begin with its own. Retries are obstore's (10, 3 minutes).
+    """A folder of an object store: all objects whose names begin with its own. Retries are obstore's (`RETRIES`).
 
     Args:
         store: obstore's; other processes get one like it.
@@ -75,6 +80,10 @@ class RemoteFolder(Folder):
         try:
             self.size(file)
         except FileNotFoundError:
+            return False
+        except PermissionError:  # what a public bucket that cannot be listed says of what is not there
+            if self.lists:
+                raise
             return False
         return True
 
@@ -148,12 +157,17 @@ def open_url(url: str) -> RemoteFolder:
         ValueError: if there is no such kind of URL, or something is missing to use it.
     """
     parts = urlsplit(url)
+    web = parts.scheme in ("http", "https")
+    if not web and ("?" in url or "#" in url):
+        raise ValueError(f"{url} cannot be used: in a URL, write ? of a name as %3F and # as %23")
     if parts.scheme == "file":
         if parts.netloc:
             raise ValueError(f"{url} cannot be used: the path is to begin at the root, as in file:///home/me/data")
-        return RemoteFolder(LocalStore(), unquote(parts.path), "file://")  # the folder need not be there yet
+        path = re.sub("/+", "/", unquote(parts.path))
+        return RemoteFolder(LocalStore(), path, "file://")  # the folder need not be there yet
     try:
-        store = from_url(url, client_options={"allow_http": True} if parts.scheme == "http" else None)
+        options: Any = TIMES | {"allow_http": parts.scheme == "http"}
+        store = from_url(url, client_options=options, retry_config=RETRIES)
         return RemoteFolder(store, url=url.rstrip("/"))
     except (BaseError, ValueError) as error:
         raise ValueError(f"{url} cannot be used: {_first_line(error)}") from None

@@ -9,10 +9,11 @@ import dataclasses
 
 from .folder import Where
 from .info import DatasetInfo, ShardRange
+from .manifest import MANIFEST
 from .progress import Progress
-from .shard import committed, everything
+from .shard import SHARDS, Place, committed, everything
 from .tar_index import TARS
-from .target import DAMAGED, open_target
+from .target import DAMAGED, Target, open_target
 from .verify import check_shards, shard_problems
 
 
@@ -50,10 +51,18 @@ def set_damaged_aside(root: Where, info: DatasetInfo, progress: Progress) -> Non
     """
     places, target = committed(root, info), open_target(root)
     for done, (place, found) in enumerate(check_shards(places, info, shard_problems), 1):
-        if found and place.folder.exists():  # else another collector has just replaced it
+        if found and _is_damaged_now(target, place.range, info):
             target.set_aside(place.range)
             progress.say(f"{found[0]}; the shard is set aside in {target.folder / DAMAGED} and made again")
         progress.checked(done, len(places))
+
+
+def _is_damaged_now(target: Target, what: ShardRange, info: DatasetInfo) -> bool:
+    """Check a shard again, by a listing of now: another collector may have set it aside since, and be making it."""
+    folder = (target.folder / SHARDS / what.name).listed()
+    if folder.near:
+        return folder.exists()
+    return folder.has(MANIFEST) and bool(shard_problems(Place(what, folder), info))
 
 
 def missing_shards(root: Where, info: DatasetInfo) -> list[ShardRange]:

@@ -59,13 +59,12 @@ class Shard:
         files = self.manifest.files.items()
         return sum(record.size for path, record in files if not name or path.startswith(f"{name}/"))
 
-    def read(self, name: str, episode: int, start: int, stop: int, out: np.ndarray) -> None:
+    def read(self, name: str, episode: int, start: int, stop: int, out: np.ndarray, goes_on: bool) -> None:
         """Copy steps `start` to `stop` of an episode (counted from the data set's first) into `out`."""
         row = episode - self.range.first
         offset = int(self.offsets[row])
         if name in self.big:
-            goes_on = stop < self.lengths[row]
-            self.big[name].read(offset + start, offset + stop, out, goes_on)
+            self.big[name].read(offset + start, offset + stop, out, goes_on and stop < int(self.lengths[row]))
         else:
             out[...] = self.small(name)[offset + start : offset + stop]
 
@@ -120,12 +119,15 @@ def committed(root: Where, info: DatasetInfo) -> list[Place]:
 def everything(root: Where, info: DatasetInfo) -> list[Place]:
     """List every shard folder, also those that a larger one covers.
 
-    In an object store a shard comes file by file: it is there when its manifest is, the last one. What cannot be
-    listed, behind a web server, has to be whole.
+    In an object store a shard comes file by file: it is there when its manifest is, the last one. A listing takes
+    several requests, between which more files come: a second one has all files of the shards that the first one knew
+    as whole. What cannot be listed, behind a web server, has to be whole.
     """
     shards = (open_folder(root) / SHARDS).listed()
     if not shards.lists:
         return [Place(what, shards / what.name) for what in info.shard_ranges()]
-    matches = [_NAME.fullmatch(name) for name in shards.folders()]
+    names = [name for name in shards.folders() if shards.near or (shards / name).has(MANIFEST)]
+    shards = shards.listed()
+    matches = [_NAME.fullmatch(name) for name in names]
     places = [Place(ShardRange(int(m[1]), int(m[2])), shards / m[0]) for m in matches if m]
     return [place for place in places if shards.near or place.folder.has(MANIFEST)]

@@ -50,13 +50,13 @@ class Tar:
             return self.record.size
         return sum(array_bytes(self.info, name, int(length)) for length in self.lengths) if name in self._columns else 0
 
-    def read(self, name: str, episode: int, start: int, stop: int, out: np.ndarray) -> None:
+    def read(self, name: str, episode: int, start: int, stop: int, out: np.ndarray, goes_on: bool) -> None:
         """Copy steps `start` to `stop` of an episode (counted from the data set's first) into `out`."""
         if not self.info.is_chunked(name):
             out[...] = self._small(name, episode)[start:stop]
             return
         row, chunk = self._row(episode), self.info.chunk
-        goes_on = stop < self.lengths[row] and stop % chunk != 0
+        goes_on = goes_on and stop < int(self.lengths[row]) and stop % chunk != 0
         done = take_begun(self.cache, (self.file, name, episode), chunk, start, stop, out, goes_on)
         if start + done < stop:
             self._read_chunks(name, row, start + done, stop, out[done:], goes_on)

@@ -21,6 +21,7 @@ import numpy as np
 from .files import FORMAT, DatasetError, flush, remove, scratch, seal, unseal
 from .folder import Folder
 from .info import DatasetInfo, step_bytes
+from .shard import SHARDS
 
 TARS = "tars.json"  # the file's name
 
@@ -71,10 +72,11 @@ def read_index(folder: Folder, info: DatasetInfo) -> dict[str, TarRecord]:
     """Read `tars.json`: the records of a data set's tars by their names; none where it is kept in shards.
 
     Raises:
-        DatasetError: if it is damaged, too new, or of another data set, or there are tars without it.
+        DatasetError: if it is damaged, too new, or of another data set, or there are tars without it and no shards.
     """
     if not folder.has(TARS):
-        if folder.lists and any(name.endswith(".tar") for name in folder.files()):
+        has_tars = folder.lists and any(name.endswith(".tar") for name in folder.files())
+        if has_tars and SHARDS not in folder.folders():
             raise DatasetError(f"{folder} holds tars, but no {TARS}: `longdream index {folder}` makes it")
         return {}
     plain = unseal(folder, TARS, str(folder / TARS))

@@ -35,11 +35,13 @@ def index_tars(
     Raises:
         DatasetError: naming the tar, if one is cut off or an array is not as `info` says, or if an episode is missing
             or comes twice. Nothing is written then.
-        ValueError: if there is an index: a new one would declare whole what was damaged since.
+        ValueError: if there is an index: a new one would declare whole what was damaged since; or if there is no tar.
     """
     if (folder / TARS).exists():
         raise ValueError(f"{folder / TARS} is there already: remove it if the tars were made anew")
     paths = sorted(folder.glob("*.tar"))
+    if not paths:
+        raise ValueError(f"{folder} holds no tars: none of its files is called *.tar")
     tars = {}
     for path, record in zip(paths, side_by_side(paths, lambda path: scan_tar(path, info)), strict=True):
         tars[path.name] = record
@@ -50,7 +52,8 @@ def index_tars(
 def scan_tar(path: Path, info: DatasetInfo) -> TarRecord:
     """Find out what a tar holds by reading all of it.
 
-    Members are called `<episode>.<array>.npy`; others, and arrays that the data set does not know, are passed over.
+    Members are called `<episode>.<array>.npy`, in whatever folder; others, and arrays that the data set does not know,
+    are passed over.
 
     Raises:
         DatasetError: naming the tar, if it is cut off, an array is missing, or one is not as `dataset.json` says.
@@ -103,17 +106,19 @@ def _members(file: BinaryIO, info: DatasetInfo) -> dict[int, dict[str, _Member]]
 
     Raises:
         tarfile.TarError: if it is no tar, or cut off. Where it ends after a whole member tarfile sees no fault.
-        ValueError: naming the member, if one is no npy, or comes twice.
+        ValueError: naming the member, if one is no npy, comes twice, or is stored without its zeros.
     """
     found: dict[int, dict[str, _Member]] = {}
     with tarfile.open(fileobj=file, mode="r:") as tar:
         for entry in tar:
-            key, _, name = entry.name.removesuffix(SUFFIX).partition(".")
+            key, _, name = entry.name.rpartition("/")[2].removesuffix(SUFFIX).partition(".")
             if not (entry.isreg() and entry.name.endswith(SUFFIX) and key.isdecimal() and name in info.stored):
                 continue
             members = found.setdefault(int(key), {})
             if name in members:
                 raise ValueError(f"{entry.name} comes twice")
+            if entry.issparse():  # it is no run of bytes
+                raise ValueError(f"{entry.name} is stored sparse: pack without -S")
             members[name] = _Member.read(file, entry)
     return found
 

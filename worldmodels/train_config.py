@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -69,7 +70,7 @@ class TrainConfig:
             if isinstance(value := getattr(self, name), int) and value < 1:
                 raise ValueError(f"--{name.replace('_', '-')} must be 1 or more, not {value}")
         for name in ("stop_at", "minutes", "window", "cache_gb"):
-            if isinstance(value := getattr(self, name), int | float) and value < 0:
+            if isinstance(value := getattr(self, name), int | float) and not 0 <= value < math.inf:
                 raise ValueError(f"--{name.replace('_', '-')} must be 0 or more, not {value}")
         if self.random_windows is True and self.window == 0:
             raise ValueError("--random-windows needs --window, their length in steps, as in --window 48")

@@ -28,10 +28,10 @@ class Served(NamedTuple):
 
 
 @contextmanager
-def serve(root: Path) -> Iterator[Served]:
-    """Serve the files of a folder."""
+def serve(root: Path, absent: int = 404) -> Iterator[Served]:
+    """Serve the files of a folder; of what is not there the answer is `absent`."""
     requests: list[Request] = []
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, root=root, log=requests))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, root=root, log=requests, absent=absent))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
@@ -47,8 +47,8 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 5
     disable_nagle_algorithm = True  # or the head of an answer waits 40 ms for its body
 
-    def __init__(self, *arguments, root: Path, log: list[Request]) -> None:
-        self.root, self.log = root, log
+    def __init__(self, *arguments, root: Path, log: list[Request], absent: int) -> None:
+        self.root, self.log, self.absent = root, log, absent
         super().__init__(*arguments)
 
     def do_HEAD(self) -> None:
@@ -63,7 +63,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, send: bool) -> None:
         file = self.path.strip("/")
         if not (self.root / file).is_file():
-            self.send_response(404)
+            self.send_response(self.absent)
             self.send_header("Content-Length", "0")
             self.end_headers()
             return

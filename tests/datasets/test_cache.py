@@ -1,8 +1,11 @@
 """The cache holds what was used latest and never more than its limit; what is read is the same with and without it."""
 
 import itertools
+import os
 import pickle
+import signal
 import threading
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -12,9 +15,13 @@ import torch
 from longdream.datasets.budget import Budget, batch_bytes
 from longdream.datasets.cache import Cache
 from longdream.datasets.chunked import ChunkedReader
+from longdream.datasets.convert.part import export
+from longdream.datasets.convert.stored import StoredEpisodes
+from longdream.datasets.convert.tars import TARS
 from longdream.datasets.loader import Loader, read_batch
 from longdream.datasets.reader import EpisodeDataset
 from longdream.datasets.samplers import Streams, WholeTrajectories, Windows
+from longdream.tests.datasets.convert_toys import Silent
 from longdream.tests.datasets.dataset_toys import CHUNK, SIZE, toy_episode, toy_length, write_toy
 
 CHUNK_BYTES = CHUNK * SIZE * SIZE * 3
@@ -89,6 +96,21 @@ def test_threads_never_hold_more_than_the_limit():
     assert cache.held == sum(values.nbytes for values in cache._kept.values())
 
 
+def test_a_forked_process_does_not_wait_for_a_thread_that_it_lacks():
+    cache, idle = Cache(1000), Cache(1000)
+    for one in (cache, idle):
+        one.put("a", np.zeros(300, np.uint8))
+    with cache._lock, warnings.catch_warnings():  # as another thread may hold it at that moment
+        warnings.simplefilter("ignore", DeprecationWarning)  # newer Pythons dislike fork beside threads
+        child = os.fork()
+        if child == 0:
+            signal.alarm(10)
+            cache.put("b", np.zeros(200, np.uint8))
+            os._exit(int((cache.held, idle.held) != (200, 300)))
+    assert os.waitpid(child, 0)[1] == 0
+    assert cache.held == 300
+
+
 @pytest.mark.parametrize("limit", [0, CHUNK_BYTES, 4 * CHUNK_BYTES, 1e9])
 @pytest.mark.parametrize("window", [3, 7, 10, 24])
 def test_streams_are_the_same_whatever_is_kept(root, limit, window):
@@ -135,6 +157,17 @@ def test_a_stream_decodes_every_chunk_once_and_keeps_none(root, monkeypatch, thr
     assert dataset.cache.held - small <= CHUNK_BYTES
 
 
+@pytest.mark.parametrize(("sampler", "keeps"), [(Streams, True), (Windows, False)])
+@pytest.mark.parametrize("tars", [False, True])
+def test_chunks_are_kept_only_for_rows_that_go_on(root, tmp_path, sampler, keeps, tars):
+    if tars:
+        export(StoredEpisodes(root), tmp_path / "tars", TARS, Silent())
+    dataset = EpisodeDataset(tmp_path / "tars" if tars else root)
+    with Loader(dataset, sampler(dataset.indices, dataset.lengths, 4, seed=0, window=7)) as loader:
+        list(itertools.islice(loader, 5))
+    assert any(isinstance(part, int) for _, part, *others in dataset.cache._kept if not others) == keeps
+
+
 def test_two_threads_may_decode_the_same_chunk(root, monkeypatch):
     both, decode = threading.Barrier(2, timeout=30), ChunkedReader._decode
 
@@ -168,6 +201,19 @@ def test_half_of_the_memory_is_for_batches_ahead(total, ahead, cache):
     assert (budget.ahead, budget.cache) == (ahead, cache)
     assert budget.is_short == (total < 100)
     assert budget.is_short or budget.ahead * 100 + budget.cache <= total
+
+
+def test_pinned_tensors_take_powers_of_two(root):
+    dataset = EpisodeDataset(root)
+    sampler = Windows(dataset.indices, dataset.lengths, 3, seed=0, window=7)
+    wanted = 0
+    for tensor in read_batch(dataset, sampler.batch(0)):
+        block = 1
+        while block < tensor.nbytes:
+            block *= 2
+        wanted += block
+    with Loader(dataset, sampler, pin_memory=True) as loader:
+        assert loader.budget.batch == wanted
 
 
 @pytest.mark.parametrize("sampler", [WholeTrajectories, Streams, Windows])

@@ -60,31 +60,32 @@ STREAMING = """
 import sys, psutil, torch
 from longdream.datasets.loader import Loader
 from longdream.datasets.reader import EpisodeDataset
-from longdream.datasets.samplers import Windows
+from longdream.datasets.samplers import Streams
 
 def resident():
     return psutil.Process().memory_info().rss
 
 torch.set_num_threads(1)
 dataset = EpisodeDataset(sys.argv[1])
-sampler = Windows(dataset.indices, dataset.lengths, 32, seed=0, window=25)
+sampler = Streams(dataset.indices, dataset.lengths, 32, seed=0, window=25)
 with Loader(dataset, sampler, memory=0) as loader:
     next(loader)  # imports, threads
 baseline = peak = resident()
+held = 0
 with Loader(dataset, sampler, memory=float(sys.argv[2])) as loader:
     for _ in range(200):
         next(loader)
-        peak = max(peak, resident())
-print(peak - baseline, dataset.cache.held)
+        peak, held = max(peak, resident()), max(held, dataset.cache.held)
+print(peak - baseline, held)
 """
 
 
 def test_a_loader_stays_within_its_memory(tmp_path):
-    """Of 72 MB of frames most chunks are read in part, which leaves them in the cache while there is room."""
+    """Of 72 MB of frames the rows leave chunks behind, which wait in the cache while there is room."""
     budget = 8e6
-    write_toy(tmp_path / "toy", 20, LENGTH)
+    write_toy(tmp_path / "toy", 20, LENGTH, chunk=125)
     command = [sys.executable, "-c", STREAMING, str(tmp_path / "toy"), str(budget)]
     output = subprocess.run(command, check=True, capture_output=True, text=True, timeout=100).stdout
     added, held = map(int, output.split())
-    assert 0.5 * budget < held < budget  # it does keep something
+    assert 0.4 * budget < held < budget  # it does keep something
     assert added < budget + 15e6

@@ -418,7 +418,8 @@ def test_wrong_input_is_one_line(toy_data, tmp_path, capsys, monkeypatch):
     assert "no run to resume" in fails(*arguments(data, out, "--resume"))
     assert "actions 5" in fails(*arguments(data, out, "--world-model.actions=5"))
     assert "--window must be 0 or more, not -1" in refused(*arguments(data, out, "--window=-1"))
-    assert "--cache-gb must be 0 or more, not -1" in refused(*arguments(data, out, "--cache-gb=-1"))
+    for value in ("-1", "inf", "nan"):
+        assert f"--cache-gb must be 0 or more, not {value}" in refused(*arguments(data, out, f"--cache-gb={value}"))
     assert "--random-windows needs --window" in refused(*arguments(data, out, "--random-windows"))
     assert "--steps must be 1" in refused(*arguments(data, out, "--steps=0"))
     assert "multiple" in refused(*arguments(data, out, "--world-model.codec.stages=4"))
