@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from accelerate import PartialState
 from ..datasets.reader import EpisodeDataset
 from ..provenance import provenance
 from ..worldmodels.checkpoint import load_model
-from ..worldmodels.leave import leave
+from ..worldmodels.leave import run_and_leave
 from .evaluation import evaluate_all
 from .examined import Examined, names
 from .film import FILMED, shoot
@@ -62,22 +61,8 @@ class EvaluateConfig:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; a user's mistake is one line on stderr and exit code 2, Ctrl-C 130."""
     config = tyro.cli(EvaluateConfig, prog="evaluate", args=arguments)
-    status = 0
-    try:
-        run(config)
-    except KeyboardInterrupt:
-        status = fail("stopped before the end; the same command begins again", 130)
-    except torch.OutOfMemoryError:
-        status = fail(f"the GPU's memory is too small for --batch-size {config.batch_size}; give a smaller one", 2)
-    except (ValueError, OSError) as error:
-        status = fail(str(error), 2)
-    leave(status)
-
-
-def fail(message: str, status: int) -> int:
-    """Say what is wrong in one line; return the exit status."""
-    print(f"evaluate: {' '.join(message.split())}", file=sys.stderr)
-    return status
+    stopped = "stopped before the end; the same command begins again"
+    run_and_leave("evaluate", lambda: run(config), config.batch_size, stopped)
 
 
 def run(config: EvaluateConfig) -> list[Examined]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,7 +16,7 @@ from ..eval.cli import check_fit, processes
 from ..eval.losses import run_folder
 from ..eval.trials import layout
 from ..provenance import provenance
-from ..worldmodels.leave import leave
+from ..worldmodels.leave import run_and_leave
 from .catalogue import chosen, fitting
 from .examination import CONSTANT, LABELS, PROBE, Examined, Protocol, examine
 from .examples import first_of_query
@@ -67,22 +66,8 @@ class ProbeConfig:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; a user's mistake is one line on stderr and exit code 2."""
     config = tyro.cli(ProbeConfig, prog="probe", args=arguments)
-    status = 0
-    try:
-        run(config)
-    except KeyboardInterrupt:
-        status = fail("stopped. Features that were computed are kept; the same command goes on from there", 130)
-    except torch.OutOfMemoryError:
-        status = fail(f"the GPU's memory is too small for --batch-size {config.batch_size}; give a smaller one", 2)
-    except (ValueError, OSError) as error:
-        status = fail(str(error), 2)
-    leave(status)
-
-
-def fail(message: str, status: int) -> int:
-    """Say what is wrong in one line; return the exit status."""
-    print(f"probe: {' '.join(message.split())}", file=sys.stderr)
-    return status
+    stopped = "stopped. Features that were computed are kept; the same command goes on from there"
+    run_and_leave("probe", lambda: run(config), config.batch_size, stopped)
 
 
 def run(config: ProbeConfig) -> list[Examined]:

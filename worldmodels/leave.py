@@ -1,10 +1,11 @@
-"""How a process ends that may be one of several."""
+"""How a command ends, in a process that may be one of several."""
 
 from __future__ import annotations
 
 import atexit
 import os
 import sys
+from collections.abc import Callable
 from typing import NoReturn
 
 import torch
@@ -24,3 +25,29 @@ def leave(status: int) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
+
+
+def run_and_leave(command: str, run: Callable[[], object], batch_size: int, stopped: str) -> NoReturn:
+    """Run a command that reads a model, and end the process: a user's mistake is one line on stderr and status 2.
+
+    Args:
+        command: its name, before that line.
+        run: does the work.
+        batch_size: what --batch-size is, to lower where a GPU's memory is too small.
+        stopped: what Ctrl-C, which is status 130, has left.
+    """
+    try:
+        run()
+    except KeyboardInterrupt:
+        leave(fail(command, stopped, 130))
+    except torch.OutOfMemoryError:
+        leave(fail(command, f"the GPU's memory is too small for --batch-size {batch_size}; give a smaller one", 2))
+    except (ValueError, OSError) as error:
+        leave(fail(command, str(error), 2))
+    leave(0)
+
+
+def fail(command: str, message: str, status: int) -> int:
+    """Say what is wrong in one line; return the exit status."""
+    print(f"{command}: {' '.join(message.split())}", file=sys.stderr)
+    return status
