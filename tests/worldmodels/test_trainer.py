@@ -1,13 +1,8 @@
-"""The trainer on a toy data set: it learns, resumes to the bit, stops cleanly, and runs as two processes."""
+"""The trainer on a toy data set: it learns, resumes to the bit, and stops cleanly."""
 
 import json
-import os
-import shutil
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,92 +10,22 @@ import torch
 
 from longdream.datasets.loader import read_batch
 from longdream.datasets.reader import EpisodeDataset
-from longdream.datasets.samplers import Sampler, Segment, Streams, WholeTrajectories, Windows
+from longdream.datasets.samplers import Segment, Windows
+from longdream.tests.worldmodels.trainer_toys import (
+    FAMILIES,
+    arguments,
+    assert_same_run,
+    finish,
+    launch,
+    metrics,
+    train,
+    wait_for,
+)
 from longdream.worldmodels import trainer
 from longdream.worldmodels.checkpoint import latest, load_model
 from longdream.worldmodels.device import spawned_seed
 from longdream.worldmodels.families import build
 from longdream.worldmodels.optim import build_optimizer, lr_factor, set_lr
-from longdream.worldmodels.presets import PRESETS
-
-ROOT = Path(trainer.__file__).resolve().parents[1]
-SMALL = [
-    "--world-model.codec.stages=2",
-    "--world-model.codec.multiplier=4",
-    "--world-model.latent.variables=4",
-    "--world-model.latent.classes=4",
-    "--world-model.units=16",
-    "--world-model.loss.reward=1",
-    "--batch-size=4",
-    "--optim.warmup=5",
-    "--cpu-threads=1",
-    "--device=cpu",
-    "--log-every=1",
-]
-FAMILIES = {  # what is small in each
-    "s4wm-tiny": [
-        "--world-model.backbone.blocks=1",
-        "--world-model.backbone.width=16",
-        "--world-model.backbone.mlp=16",
-        "--world-model.backbone.state=8",
-    ],
-    "rssm-tiny": ["--world-model.width=16"],
-    "tssm-xl-tiny": [],
-}
-
-
-def arguments(data, out, *more, model="s4wm-tiny"):
-    return ["--data", str(data), "--model", model, "--out", str(out), *SMALL, *FAMILIES[model], *more]
-
-
-def metrics(out, kind="train"):
-    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    timing = ("frames_per_second", "seconds", "peak_memory_gb")
-    return [{k: v for k, v in line.items() if k not in timing} for line in lines if line["kind"] == kind]
-
-
-def train(data, out, *more, **model):
-    return trainer.run(arguments(data, out, *more, **model))
-
-
-def assert_same_run(one, other):
-    for kind in ("train", "validation"):
-        assert metrics(one, kind) == metrics(other, kind)
-    a, b = (load_model(latest(out)).model.state_dict() for out in (one, other))
-    assert all(torch.equal(a[name], b[name]) for name in a)
-
-
-def launch(data, out, *more, processes=1, script=ROOT / "train_wm.py", **model):
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
-    command = command if processes > 1 else [sys.executable]
-    environment = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "PYTHONFAULTHANDLER": "1"}
-    return subprocess.Popen(
-        [*command, str(script), *arguments(data, out, *more, **model)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=environment,
-        start_new_session=True,
-    )
-
-
-def finish(process, status=0, timeout=120):
-    """Wait for the end; what does not end in time is aborted, whose stack dump is then part of the failure."""
-    try:
-        output, _ = process.communicate(timeout=timeout)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGABRT)
-        output, _ = process.communicate(timeout=30)
-    assert process.returncode == status, output
-    return output
-
-
-def wait_for(condition, process, seconds=90):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.01)
 
 
 def mean_picture_error(data):
@@ -286,74 +211,6 @@ def test_a_signal_saves_and_says_how_to_go_on(toy_data, tmp_path, number):
     assert saved == metrics(out)[-1]["step"]
 
 
-def test_two_processes_train_as_one(toy_data, tmp_path):
-    out, again = tmp_path / "run", tmp_path / "again"
-    options = ["--steps=8", "--validate-every=4", "--save-every=4"]
-    output = finish(launch(toy_data, out, *options, processes=2))
-    assert "on cpu x 2" in output
-    finish(launch(toy_data, again, *options, processes=2))
-    assert metrics(out) == metrics(again)
-    assert len(torch.load(latest(out) / "trainer.pt", weights_only=True)["generators"]) == 2
-    single = tmp_path / "single"
-    train(toy_data, single, *options)
-    # the same episodes and weights, other latents: close, not equal
-    for two, one in zip(metrics(out), metrics(single), strict=True):
-        assert two["reconstruction"] == pytest.approx(one["reconstruction"], rel=0.2)
-    for two, one in zip(metrics(out, "validation"), metrics(single, "validation"), strict=True):
-        assert two["loss"] == pytest.approx(one["loss"], rel=0.2)
-
-
-def test_two_processes_keep_the_same_weights(toy_data, tmp_path):
-    """Gradients are averaged: ranks that train apart would drift apart, each as reproducible as ever."""
-    script = tmp_path / "compare.py"
-    script.write_text(
-        "import sys, torch\n"
-        "from accelerate.utils import gather_object\n"
-        "from longdream.worldmodels.leave import leave\n"
-        "from longdream.worldmodels.trainer import Trainer, parse\n"
-        "trainer = Trainer(parse(sys.argv[1:]))\n"
-        "trainer.fit()\n"
-        "sums = gather_object([[p.double().sum().item() for p in trainer.unwrapped.parameters()]])\n"
-        "draws = gather_object([torch.rand(1).item()])\n"
-        "trainer.accelerator.print(len(sums), 'equal' if sums[0] == sums[1] else 'apart', draws[0] != draws[1])\n"
-        "trainer.accelerator.wait_for_everyone()\n"
-        "leave(0)\n"
-    )
-    output = finish(launch(toy_data, tmp_path / "run", "--steps=4", processes=2, script=script))
-    assert "2 equal True" in output  # and latents are drawn differently
-
-
-ORDERS = {  # a way of training by each sampler
-    WholeTrajectories: ["--window=0"],
-    Streams: ["--window=5"],
-    Windows: ["--window=5", "--random-windows"],
-}
-
-
-def test_no_sampler_is_left_out():
-    assert {kind for kind in Sampler.__subclasses__() if kind.__module__ == Sampler.__module__} == set(ORDERS)
-
-
-@pytest.mark.parametrize("kind", ORDERS, ids=lambda kind: kind.__name__)
-def test_two_processes_resume_to_the_bit(toy_data, tmp_path, kind):
-    """Each process has a generator of its own, and in streams a state of its own too, to go on from."""
-    whole, parts = tmp_path / "whole", tmp_path / "parts"
-    options = [*ORDERS[kind], "--validate-every=3", "--save-every=3", "--optim.schedule=constant"]
-    settings = {"processes": 2, "model": "rssm-tiny"}
-    finish(launch(toy_data, whole, "--steps=6", *options, **settings))
-    finish(launch(toy_data, parts, "--steps=3", *options, **settings))
-    carries = torch.load(latest(parts) / "trainer.pt", weights_only=True)["carries"]
-    if kind is Streams:
-        assert [[len(leaf) for leaf in leaves] for leaves in carries] == [[2, 2]] * 2  # two rows each of h and z
-        assert not torch.equal(carries[0][0], carries[1][0])
-    else:
-        assert carries == []
-    finish(launch(toy_data, parts, "--steps=6", "--resume", *options, **settings))
-    assert_same_run(parts, whole)
-    with pytest.raises(ValueError, match="saved by 2 processes"):
-        train(toy_data, parts, "--steps=9", "--resume", *options, model="rssm-tiny")
-
-
 def test_bfloat16_trains(toy_data, tmp_path):
     exact, low = tmp_path / "exact", tmp_path / "low"
     train(toy_data, exact, "--steps=5")
@@ -361,113 +218,3 @@ def test_bfloat16_trains(toy_data, tmp_path):
     for a, b in zip(metrics(exact), metrics(low), strict=True):
         assert a["loss"] != b["loss"]
         assert b["loss"] == pytest.approx(a["loss"], rel=0.1)
-
-
-@pytest.mark.filterwarnings("ignore:.*no supported trackers")
-def test_a_tracker_that_is_not_installed_is_said(toy_data, tmp_path, monkeypatch):
-    monkeypatch.setattr("accelerate.accelerator.filter_trackers", lambda *_: [])  # what accelerate then does
-    with pytest.raises(ValueError, match=r"pip install 'longdream\[wandb\]'"):
-        train(toy_data, tmp_path / "run", "--steps=1", "--tracker=wandb")
-
-
-def test_a_large_model_on_a_cpu_is_announced_with_its_time(toy_data, tmp_path, capsys, monkeypatch):
-    train(toy_data, tmp_path / "quiet", "--steps=3")
-    assert "hours" not in capsys.readouterr().out
-    monkeypatch.setattr(trainer, "LARGE", 0)
-    train(toy_data, tmp_path / "run", "--steps=3")
-    assert "hours" in capsys.readouterr().out
-    assert metrics(tmp_path / "run") == metrics(tmp_path / "quiet")  # the estimate draws nothing
-
-
-def test_memory_for_less_than_a_batch_is_announced_and_changes_nothing(toy_data, tmp_path, capsys):
-    losses = []
-    for gigabytes in (1, 1e-6, 0):
-        out = tmp_path / f"run{gigabytes}"
-        train(toy_data, out, "--steps=4", "--window=5", f"--cache-gb={gigabytes}")
-        losses.append(metrics(out))
-        assert ("less than one batch" in capsys.readouterr().out) == (gigabytes < 1)
-    assert losses[0] == losses[1] == losses[2]
-
-
-def test_a_loss_that_is_not_finite_stops_the_run(toy_data, tmp_path):
-    out = tmp_path / "run"
-    with pytest.raises(ValueError, match=r"not finite at step \d+ .*last good checkpoint is .*0000000[1-9]"):
-        train(toy_data, out, "--steps=500", "--save-every=1", "--optim.lr=1e30", "--optim.warmup=4")
-    assert all(torch.isfinite(p).all() for p in load_model(latest(out)).model.parameters())
-
-
-def test_wrong_input_is_one_line(toy_data, tmp_path, capsys, monkeypatch):
-    def refused(*argv):
-        monkeypatch.setattr(sys, "argv", ["train_wm.py", *argv])
-        with pytest.raises(SystemExit) as raised:
-            trainer.main()
-        assert raised.value.code == 2
-        error = capsys.readouterr().err
-        assert "Traceback" not in error
-        return error
-
-    def fails(*argv):
-        error = refused(*argv)
-        assert error.count("\n") == 1
-        return error
-
-    data, out = str(toy_data), tmp_path / "run"
-    assert "no model 's5'" in fails("--data", data, "--out", str(out), "--model", "s5")
-    assert "no preset for images of 8 pixels" in fails("--data", data, "--out", str(out), "--model", "s4wm")
-    assert "no folder" in fails("--data", str(tmp_path / "nothing"), "--out", str(out))
-    assert "no run to resume" in fails(*arguments(data, out, "--resume"))
-    assert "actions 5" in fails(*arguments(data, out, "--world-model.actions=5"))
-    assert "--window must be 0 or more, not -1" in refused(*arguments(data, out, "--window=-1"))
-    for value in ("-1", "inf", "nan"):
-        assert f"--cache-gb must be 0 or more, not {value}" in refused(*arguments(data, out, f"--cache-gb={value}"))
-    assert "--random-windows needs --window" in refused(*arguments(data, out, "--random-windows"))
-    assert "--steps must be 1" in refused(*arguments(data, out, "--steps=0"))
-    assert "multiple" in refused(*arguments(data, out, "--world-model.codec.stages=4"))
-    assert not out.exists()
-    train(data, out, "--steps=1")
-    before = (out / "metrics.jsonl").read_bytes()
-    capsys.readouterr()
-    assert "add --resume" in fails(*arguments(data, out))
-    assert (out / "metrics.jsonl").read_bytes() == before
-
-
-def test_a_full_disk_is_said_before_anything_starts(toy_data, tmp_path, monkeypatch):
-    usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
-    with pytest.raises(ValueError, match="GB free"):
-        train(toy_data, tmp_path / "run", "--steps=1")
-
-
-def test_a_saved_config_can_start_another_run(toy_data, tmp_path):
-    train(toy_data, tmp_path / "a", "--steps=2", "--optim.lr=0.005")
-    config = str(tmp_path / "a" / "config.json")
-    trainer.run(["--config", config, "--data", str(toy_data), "--out", str(tmp_path / "b"), "--steps=1"])
-    saved = json.loads((tmp_path / "b" / "config.json").read_text())
-    assert saved["train"]["optim"]["lr"] == 0.005
-    assert saved["train"]["steps"] == 1
-    assert saved["provenance"]["data_hash"].startswith("sha256:")
-
-
-def test_another_checkpoint_format_is_refused(toy_data, tmp_path):
-    train(toy_data, tmp_path / "run", "--steps=1")
-    config = tmp_path / "run" / "best" / "config.json"
-    saved = json.loads(config.read_text())
-    for found, mend in ((1, "train again"), (99, "update longdream")):
-        config.write_text(json.dumps(saved | {"format": found}))
-        with pytest.raises(ValueError, match=f"format {found}.*{mend}"):
-            load_model(tmp_path / "run")
-
-
-def test_damaged_weights_are_named(toy_data, tmp_path):
-    train(toy_data, tmp_path / "run", "--steps=1")
-    weights = tmp_path / "run" / "best" / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-10])
-    with pytest.raises(ValueError, match=r"model\.safetensors does not fit"):
-        load_model(tmp_path / "run")
-    with pytest.raises(ValueError, match="holds no checkpoint"):
-        load_model(tmp_path)
-
-
-def test_the_paper_presets_steps_are_the_papers():
-    assert PRESETS["s4wm-2d"].steps == 100 * 8000 // 8  # epochs x training episodes / batch
-    assert PRESETS["s4wm-3d"].steps == pytest.approx(57 * 28_000 / 8, rel=0.01)
