@@ -10,8 +10,8 @@ from types import TracebackType
 from typing import Annotated
 
 import tyro
-from tqdm import tqdm
 
+from .bar import progress_bar
 from .browse import even_sample, write_page
 from .contact_sheet import draw_contact_sheet
 from .files import DatasetError
@@ -177,7 +177,7 @@ class Bar:
     """Progress on stderr: a bar that a terminal shows once the work has taken half a second."""
 
     def __init__(self, what: str, unit: str) -> None:
-        self._bar = tqdm(desc=what, unit=unit, disable=None, delay=0.5, leave=False)
+        self._bar = progress_bar(desc=what, unit=unit, disable=None, delay=0.5, leave=False)
 
     def __enter__(self) -> Bar:
         return self

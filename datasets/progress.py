@@ -8,6 +8,8 @@ from typing import Protocol
 
 from tqdm import tqdm
 
+from .bar import progress_bar
+
 
 class Progress(Protocol):
     """Whom the maker of episodes tells how far it is."""
@@ -26,14 +28,13 @@ class Progress(Protocol):
 
 
 class Bars:
-    """The progress of a command, as bars on stderr; every 10 s a line where that is no terminal."""
+    """The progress of a command, as bars on stderr."""
 
     def __init__(self, verb: str) -> None:
         self._verb = verb
         self._bar: tqdm | None = None
         self._episodes = self._frames = self._wanted = 0
         self._by_frame = True
-        self._pace = 0.2 if sys.stderr.isatty() else 10.0  # seconds
 
     def __enter__(self) -> Bars:
         return self
@@ -51,7 +52,7 @@ class Bars:
     def checked(self, done: int, total: int) -> None:
         """Show how many of the existing shards are checked."""
         if self._bar is None:
-            self._bar = tqdm(total=total, unit="shard", desc="check", leave=False, mininterval=self._pace)
+            self._bar = progress_bar(total=total, unit="shard", desc="check", leave=False)
         self._bar.update(done - self._bar.n)
 
     def begin(self, episodes: int, frames: int | None) -> None:
@@ -59,12 +60,11 @@ class Bars:
         if self._bar is not None:
             self._bar.close()
         self._wanted, self._by_frame = episodes, frames is not None
-        self._bar = tqdm(
+        self._bar = progress_bar(
             total=episodes if frames is None else frames,
             unit=" episodes" if frames is None else " frames",
             unit_scale=True,
             desc=self._verb,
-            mininterval=self._pace,
             disable=episodes == 0,
         )
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import tyro
-from tqdm import tqdm
 
+from ..datasets.bar import progress_bar
 from ..worldmodels.presets import resolve
 from . import benchmark_output
 from .benchmark_output import Measured
@@ -87,7 +87,7 @@ def run(wished: BenchmarkArguments) -> int:
         announce(works, wished.long)
     found, stopped = {work: Measured(work, [], None) for work in works}, False
     try:
-        with tqdm(total=sum(work.batches for work in works), unit="batch", disable=None) as bar:
+        with progress_bar(total=sum(work.batches for work in works), unit="batch", disable=None) as bar:
             for work in works:
                 bar.set_description(f"{work.preset}, {work.phase}")
                 done = 0
@@ -137,7 +137,7 @@ def announce(works: Sequence[Work], long: bool) -> None:
         ValueError: hours, which nobody has asked for.
     """
     seconds = 0.0
-    for work in tqdm(works, "estimating", unit="work", disable=None, leave=False):
+    for work in progress_bar(works, "estimating", unit="work", disable=None, leave=False):
         seconds += estimate(work)
     text = f"{seconds / 3600:,.1f} hours" if seconds > PATIENCE else f"{-(-seconds // 60):.0f} min"
     if seconds > PATIENCE and not long:

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from accelerate import PartialState
-from tqdm import tqdm
 
+from ..datasets.bar import progress_bar
 from ..worldmodels.base import WorldModel
 from . import imagination, recall, trials
 from .floors import floors
@@ -122,7 +122,7 @@ def evaluate_all(
     tallies = [ModelTally(layout, len(indices), ks, device) for _ in models]
     pictures: list[list[Picture]] = [[] for _ in models]
     starts = range(0, len(indices), batch_size)[state.process_index :: state.num_processes]
-    with tqdm(
+    with progress_bar(
         total=len(starts) * len(models),
         desc="evaluating",
         unit="batch",

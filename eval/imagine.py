@@ -12,8 +12,8 @@ from typing import Annotated, Literal, get_args
 import numpy as np
 import torch
 import tyro
-from tqdm import tqdm
 
+from ..datasets.bar import progress_bar
 from ..datasets.convert.previews import require_av, write_gif, write_mp4
 from ..datasets.files import DatasetError
 from ..datasets.reader import EpisodeDataset
@@ -100,7 +100,7 @@ def run(wished: ImagineArguments) -> list[Path]:
     source, device = EpisodeDataset(wished.data), chosen_device(wished.device)
     films = {index: unfilmed(source, index) for index in files}  # an unknown episode is to be known before the work
     takes = len(files) * (len(wished.checkpoint) + 1)
-    with tqdm(total=takes, desc="imagining", unit="take", disable=None, leave=False) as bar:
+    with progress_bar(total=takes, desc="imagining", unit="take", disable=None, leave=False) as bar:
         for name, path in zip(names(folders), folders, strict=True):
             loaded = load_model(path, device=device)
             for index, film in films.items():

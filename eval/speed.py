@@ -88,11 +88,11 @@ def random_batch(config: ModelConfig, shape: Shape, device: torch.device | str =
     if isinstance(codec, VectorConfig):
         obs = torch.randn(*shape, codec.size, device=device)
     else:
-        image = (codec.channels, codec.size, codec.size)
-        obs = torch.randint(256, (*shape, *image), dtype=torch.uint8, device=device)
+        image = (codec.size, codec.size, codec.channels)  # channels last, as frames are decoded
+        obs = torch.randint(256, (*shape, *image), dtype=torch.uint8, device=device).permute(0, 1, 4, 2, 3)
     first = torch.arange(shape.time, device=device).expand(shape) == 0
     ones = torch.ones(shape, device=device)
-    return Batch(obs, random_actions(config, shape, device), torch.rand(shape, device=device), ones, first)
+    return Batch(obs, random_actions(config, shape, device), torch.rand(shape, device=device), ones, first, inside=0)
 
 
 def random_actions(config: ModelConfig, shape: Shape, device: torch.device | str = "cpu") -> Tensor:

@@ -78,11 +78,11 @@ class Trials(NamedTuple):
 
     def shown(self) -> Batch:
         """Return the context as a copy of its own: a view would carry the query's images along in its storage."""
-        return _copy(self.batch.window(0, self.context))
+        return self.batch.window(0, self.context).contiguous()
 
     def given(self, start: int, stop: int) -> Batch:
         """Return steps `start` to `stop` (exclusive) of the query as a copy, for a model that is to see them."""
-        return _copy(self.batch.window(self.context + start, self.context + stop))
+        return self.batch.window(self.context + start, self.context + stop).contiguous()
 
     def query_actions(self, start: int = 0) -> Tensor:
         """Return all that is told about the query from step `start` on: the actions (B Q-start A)."""
@@ -98,10 +98,6 @@ class Trials(NamedTuple):
             poses=None if self.poses is None else self.poses.to(device),
             doors=None if self.doors is None else self.doors.to(device),
         )
-
-
-def _copy(batch: Batch) -> Batch:
-    return Batch(*(x.clone(memory_format=torch.contiguous_format) for x in batch))
 
 
 def load(source: EpisodeSource, indices: Sequence[int], rows: Sequence[int], expected: Layout) -> Trials:

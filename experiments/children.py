@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import Lock
 
 from ..worldmodels.run_folder import LOCK, lock
+from .watch import say
 
 POLL = 0.5  # seconds between looks at a folder in which another process is still at work
 
@@ -33,7 +34,7 @@ class Children:
     """
 
     def __init__(self, threads: int) -> None:
-        self.environment = os.environ | {"OMP_NUM_THREADS": str(threads), "TQDM_MININTERVAL": "30"}
+        self.environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
         self.stopping = False
         self._lock = Lock()
         self._running: set[subprocess.Popen[bytes]] = set()
@@ -66,16 +67,20 @@ class Children:
                     os.killpg(child.pid, number)
 
     def wait_for_folder(self, folder: Path) -> None:
-        """Wait until nobody works in a run folder: a killed sweep leaves its runs at work, which save their steps.
+        """Wait until nobody works in a run folder, and say so: a killed sweep leaves its runs at work.
 
         Raises:
             Stopped: a stop was asked for meanwhile.
         """
+        told = False
         while (folder / LOCK).exists():
             try:
                 lock(folder).close()
-            except ValueError:
+            except ValueError as error:
                 self.check()
+                if not told:
+                    told = True
+                    say(f"waiting: {error}")
                 time.sleep(POLL)
             else:
                 return

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import tyro
 
+from ..worldmodels.leave import fail
 from ..worldmodels.run_folder import lock
+from .begun import check_begun
 from .plan import SweepConfig, read_sweep
 from .summary import write_summary
 from .sweep import Sweep
@@ -58,13 +60,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     path = tyro.cli(SweepArguments, prog="longdream sweep", args=arguments).config
     try:
         config = read_sweep(path)
+        check_begun(config)
         config.out.mkdir(parents=True, exist_ok=True)
-        handle = lock(config.out)
+        with lock(config.out):
+            status = run(config)
     except (ValueError, OSError) as error:
-        print(f"sweep: {error}", file=sys.stderr)
-        sys.exit(2)
-    with handle:
-        sys.exit(run(config))
+        status = fail("sweep", str(error), 2)
+    except KeyboardInterrupt:  # while no run is at work
+        status = fail("sweep", "stopped; the same command goes on from here", 130)
+    sys.exit(status)
 
 
 def run(config: SweepConfig) -> int:

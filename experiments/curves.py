@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,11 +26,18 @@ class Panel(NamedTuple):
     floors: dict[str, list[float]]  # the same of "copy_last" and "mean_context"
 
 
-def save_panels(panels: Sequence[Panel], path: Path) -> None:
-    """Draw the panels into one PNG, a model in the same colour in each; without panels there is no picture."""
+def save_panels(panels: Sequence[Panel], path: Path, colours: Mapping[str, str] | None = None) -> None:
+    """Draw the panels into one PNG, a model in the same colour in each; without panels there is no picture.
+
+    Args:
+        panels: what to draw.
+        path: of the PNG.
+        colours: of models; by default one after the other.
+    """
     if not panels:
         return
     models = list(dict.fromkeys(model for panel in panels for model in panel.curves))
+    colours = colours or {model: f"C{number}" for number, model in enumerate(models)}
     columns = min(COLUMNS, len(panels))
     lines = -(-len(panels) // columns)
     with matplotlib.rc_context(STYLE):
@@ -41,8 +48,8 @@ def save_panels(panels: Sequence[Panel], path: Path) -> None:
                 label, dash = FLOORS[name]
                 axes.plot(np.arange(1, len(curve) + 1), curve, dash, color=FLOOR_COLOUR, label=label)
             for model, curve in panel.curves.items():
-                colour = f"C{models.index(model)}"
-                axes.plot(np.arange(1, len(curve) + 1), curve, color=colour, label=model, marker=marker(len(curve)))
+                x = np.arange(1, len(curve) + 1)
+                axes.plot(x, curve, color=colours[model], label=model, marker=marker(len(curve)))
             axes.set(title=panel.title, xlabel="imagined step", ylabel="squared error of a frame")
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             scale(axes, [np.asarray(curve) for curve in (*panel.curves.values(), *panel.floors.values())])

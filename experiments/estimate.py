@@ -65,12 +65,12 @@ def _cost(config: SweepConfig, run: Run, info: DatasetInfo, speed: Speed) -> Cos
     own = [line["frames_per_second"] for each in alike for line in log_until(each, config.steps_of(each))]
     rate = median(own) if own else _rate(speed.training, size, options["model"])
     training = left * frames / rate if rate else None
-    return Cost(run, left, frames, training, _measuring(config, run, info, speed, size), bool(own))
+    measured_at = _rate(speed.measuring, size, options["model"]) or rate  # where it is not known, as fast as training
+    return Cost(run, left, frames, training, _measuring(config, run, info, measured_at), bool(own))
 
 
-def _measuring(config: SweepConfig, run: Run, info: DatasetInfo, speed: Speed, size: str) -> float | None:
-    """Return the seconds of all measurements that are left."""
-    rate = _rate(speed.measuring, size, config.options(run.model, run.data)["model"])
+def _measuring(config: SweepConfig, run: Run, info: DatasetInfo, rate: float | None) -> float | None:
+    """Return the seconds of all measurements that are left, at so many frames a second."""
     if rate is None:
         return None
     seconds = 0.0
@@ -109,7 +109,7 @@ def hours(found: Iterable[Cost], parallel: int) -> float | None:
 
 
 def disk(config: SweepConfig) -> Disk:
-    """Return how much will be written: of data sets that are not there, and of all runs."""
+    """Return how much will be written: of data sets that are not there, and of runs that are not begun."""
     data = 0.0
     for part in config.data.values():
         info = described(part.collect)
@@ -122,7 +122,8 @@ def disk(config: SweepConfig) -> Disk:
         if config.measure == "probe":
             watched = _episodes(config, info, config.evaluate) * info.spec.length
             features = max(features, config.parallel * watched * FEATURE_BYTES)
-        sizes[resolve(config.options(run.model, run.data)["model"], info.arrays["image"].shape[0])] += 1
+        if not run.folder.exists():
+            sizes[resolve(config.options(run.model, run.data)["model"], info.arrays["image"].shape[0])] += 1
     runs = sum(count * parameters(name) * CHECKPOINT_BYTES for name, count in sizes.items())
     return Disk(data, runs, features)
 

@@ -60,6 +60,8 @@ class SweepConfig:
         _check_list("launch", self.launch, str, "[accelerate, launch]")
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds {self.seeds} names one twice")
+        if min(self.seeds) < 0:
+            raise ValueError(f"seeds {self.seeds}: 0 or more")
         for name in ("evaluate", "on_the_way"):
             _check_options(name, getattr(self, name), ("checkpoint", "data", "out"))
         _check_rounds(self.rounds)

@@ -21,7 +21,7 @@ class PrintedRow(NamedTuple):
 
 
 def printed(table: Table, collect: Options, environment: str) -> list[PrintedRow]:
-    """Return the paper's rows on an environment's task, of the models that are rows of ours; a figure has none.
+    """Return the paper's rows on an environment's task, of our rows' models and its floors; a figure has none.
 
     Args:
         table: whose rows.
@@ -30,7 +30,8 @@ def printed(table: Table, collect: Options, environment: str) -> list[PrintedRow
     """
     beside, ours = described({"env": environment}), described(collect)
     same = (beside.environment, beside.options) == (ours.environment, ours.options)
-    rows = [(LABELS[model], _values(table, beside, LABELS[model])) for model in table.models]
+    labels = [*(LABELS[model] for model in table.models), *table.floors_in_print]
+    rows = [(label, _values(table, beside, label)) for label in labels]
     return [PrintedRow(label, values, _task(beside), same) for label, values in rows if values]
 
 

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..worldmodels.checkpoint import CONFIG, latest
-from ..worldmodels.run_log import read_log
+from ..worldmodels.run_log import parsed, read_log
 from ..worldmodels.trainer import METRICS
-from .plan import SLOWEST, Run, SweepConfig
+from .plan import SLOWEST, Options, Run, SweepConfig
 
 RESULTS = "results.json"
 ASKED = "asked.json"  # the options with which the results were made
 FEATURES = "features"  # of a run's folder: what a probe reads (probes/observe.py)
+INDIFFERENT = ("device", "batch_size", "batch-size")  # options of a measurement on which its figures do not depend
 LOGS = "logs"  # of a sweep's folder: what its processes said
 TAIL = 8192  # bytes at the end of metrics.jsonl that hold its last lines
 SLACK = 0.05  # how much longer than its minutes a run may have trained and still be compared at equal time
@@ -31,8 +32,20 @@ def progress(run: Run) -> Progress:
     checkpoint = latest(run.folder)
     if checkpoint is None:
         return Progress(0, 0.0)
-    config = json.loads((checkpoint / CONFIG).read_text())
+    config = read_json(checkpoint / CONFIG, f"remove {checkpoint}, and the run begins anew")
     return Progress(config["step"], config["seconds"])
+
+
+def read_json(path: Path, mend: str) -> Any:
+    """Return what a JSON file of a run's folder holds.
+
+    Raises:
+        ValueError: the file is damaged; the message says what to do.
+    """
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error}): {mend}") from error
 
 
 def evaluation_folder(run: Run, step: int) -> Path:
@@ -46,7 +59,13 @@ def evaluated(sweep: SweepConfig, run: Run, step: int) -> bool:
     if not (folder / RESULTS).exists():
         return False
     asked = folder / ASKED
-    return (json.loads(asked.read_text()) if asked.exists() else {}) == sweep.asked(run, step)
+    made = read_json(asked, f"remove {folder}, and the run is measured again") if asked.exists() else {}
+    return decisive(made) == decisive(sweep.asked(run, step))
+
+
+def decisive(asked: Options) -> Options:
+    """Return those options of a measurement that decide its figures."""
+    return {name: value for name, value in asked.items() if name not in INDIFFERENT}
 
 
 def log_until(run: Run, step: int) -> list[dict[str, Any]]:
@@ -97,8 +116,9 @@ def reached(run: Run) -> int:
         return 0
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - TAIL))
-        lines = file.read().splitlines()[1:-1]  # the first and the last may be cut off
-    return json.loads(lines[-1])["step"] if lines else progress(run).step
+        text = file.read().decode(errors="replace")
+    lines = parsed(text.splitlines()[1:-1])  # the first and the last may be cut off
+    return lines[-1]["step"] if lines else progress(run).step
 
 
 def failure(sweep: SweepConfig, run: Run) -> str | None:

@@ -6,22 +6,26 @@ import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
+import torch
 import tyro
 
-from ..eval.findings import number, percent
+from ..worldmodels.leave import fail
 from ..worldmodels.run_folder import lock
-from . import estimate
-from .described import is_there
-from .plan import SweepConfig
-from .scales import Choice, Scale, benchmark_options, plan, read_scale
+from .begun import check_begun
+from .marked import check_section
+from .preview import preview
+from .scales import Choice, Scale, benchmark_options, chosen, plan, read_scale, table_of
 from .schedule import Deadline
 from .speed import Benchmark, benchmark
+from .standing import standings
 from .sweep import Outcome, Sweep
 from .table_files import Order, state, write_table
 from .tables import FAMILIES, SPEED
+from .trial import trial
 from .watch import say
 
 TableName = Literal["table1", "table2", "table3", "table4", "table5", "table6", "figure3", "figure6"]
@@ -50,6 +54,9 @@ class ReproduceArguments:
     Written into --out: table.md, table.csv (every figure, every seed), figure.png, provenance.json (commit, machine,
     commands); with --results-md also a section of that file, replaced when it is written again.
 
+    --models, --data-sets and --seeds choose what is worked on; the table has all rows of the scale, also those that
+    nobody has worked on yet.
+
     Scales are files, configs/reproduce/{tiny,small,paper}.yaml; --scale my.yaml takes one of yours. Runs of a scale are
     shared: S4WM on Four Rooms is trained once for tables 1 and 4.
 
@@ -58,6 +65,7 @@ class ReproduceArguments:
       longdream reproduce table1 --scale paper --dry-run
       longdream reproduce table1 --scale paper --data-sets four_rooms --models s4wm --precision bf16
       longdream reproduce table3 --scale small --results-md RESULTS.md
+      longdream reproduce table2 --scale paper --data-sets dm100 --steps 3   # a trial: does it work here?
     """
 
     table: tyro.conf.Positional[TableName]
@@ -69,12 +77,21 @@ class ReproduceArguments:
     models: tuple[str, ...] = ()  # of the table's rows; by default all
     data_sets: tuple[str, ...] = ()  # of the table's; by default all
     seeds: tuple[int, ...] = ()  # by default the scale's
+    steps: int | None = None  # a trial: so many of every run, one seed, in folders of its own; the table says so
     parallel: int | None = None  # runs at once, the cores shared out; by default the scale's
     processes: int = 1  # of each training, one a GPU, through Accelerate
     device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: a GPU where there is one
     precision: Literal["no", "bf16"] = "no"  # of training; bf16: autocast
+    micro_batch: int = 0  # rows that a process trains on at once, at most, where memory is short; 0: all it has
     data: Path = Path("data")  # folder of the data sets; those that are missing are collected
     runs: Path | None = None  # folder of the runs; by default runs/reproduce/SCALE
+
+
+class NamedScale(NamedTuple):
+    """A scale, and what its folders are called."""
+
+    scale: Scale
+    name: str
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -83,41 +100,76 @@ def main(arguments: Sequence[str] | None = None) -> None:
         wished = tyro.cli(ReproduceArguments, prog="longdream reproduce", args=arguments)
         sys.exit(run(wished, shlex.join(["longdream", "reproduce", *(arguments or sys.argv[1:])])))
     except (ValueError, OSError) as error:
-        print(f"reproduce: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(fail("reproduce", str(error), 2))
+    except KeyboardInterrupt:  # while no run is at work
+        sys.exit(fail("reproduce", "stopped; the same command goes on from here", 130))
 
 
 def run(wished: ReproduceArguments, command: str) -> int:
     """Do what is left of a table, and write it; return the exit status.
 
     Raises:
-        ValueError: there is no such scale, or it does not have what is asked for; or another works in the runs' folder.
+        ValueError: there is no such scale, or it does not have what is asked for; runs are there of another plan; or
+            another works in the runs' folder.
     """
-    check(wished)
-    deadline, scale = Deadline(wished.budget_minutes), read_scale(wished.scale)
-    name = Path(wished.scale).stem
+    deadline = Deadline(wished.budget_minutes)
+    scale, name = _scale(wished)
+    check(wished, name)
     out, runs = wished.out or RESULTS / f"{wished.table}-{name}", wished.runs or RUNS / name
     if wished.table == SPEED:
-        return _speed(wished, scale, out, runs, command, deadline)
-    config = plan(scale, wished.table, _choice(wished, runs))
+        return _speed(wished, scale, name, out, runs, command, deadline)
+    choice = _choice(wished, runs)
+    config, order = plan(scale, wished.table, choice), _order(wished, scale, name, choice, out, command)
+    check_begun(config)
+    check_begun(order.config, ignored=["precision"])  # of rows that are not worked on now
+    standings(order.config)  # a damaged file is better known now than after the work
     if wished.dry_run:
         say(preview(config, scale, wished.budget_minutes))
         return 0
-    order = Order(wished.table, name, scale, config, out, command, wished.results_md)
-    runs.mkdir(parents=True, exist_ok=True)
+    for folder in (runs, out):
+        folder.mkdir(parents=True, exist_ok=True)
     with lock(runs):
         say(preview(config, scale, wished.budget_minutes))
-        outcome = Sweep(config, deadline).run()
+        outcome = Sweep(config, deadline, partial(_tell, order)).run()
         say(f"{state(write_table(order))}\n{out / 'table.md'}")
     return status(outcome)
 
 
-def check(wished: ReproduceArguments) -> None:
-    """Raise ValueError where a number is none to work with."""
-    if wished.budget_minutes is not None and wished.budget_minutes <= 0:
+def _scale(wished: ReproduceArguments) -> NamedScale:
+    """Return the scale that is asked for, or a trial of it."""
+    scale, name = read_scale(wished.scale), Path(wished.scale).stem
+    if wished.steps is None:
+        return NamedScale(scale, name)
+    return NamedScale(trial(scale, wished.steps), f"{name}-trial-{wished.steps}")
+
+
+def _order(wished: ReproduceArguments, scale: Scale, name: str, choice: Choice, out: Path, command: str) -> Order:
+    """Return what is to be written: all rows of the scale, whatever is worked on now."""
+    seeds = {*table_of(scale, wished.table).seeds, *wished.seeds}
+    whole = choice._replace(models=(), data_sets=(), seeds=tuple(sorted(seeds)), precision="no")
+    return Order(wished.table, name, scale, plan(scale, wished.table, whole), out, command, wished.results_md)
+
+
+def _tell(order: Order) -> None:
+    """Write the table as it is by now; what keeps it from being written does not keep the runs from going on."""
+    try:
+        write_table(order)
+    except (ValueError, OSError) as error:
+        say(f"the table is not written: {error}")
+
+
+def check(wished: ReproduceArguments, name: str) -> None:
+    """Raise ValueError where a number is none to work with, there is no such device, or no such file can be written."""
+    if wished.budget_minutes is not None and not wished.budget_minutes > 0:
         raise ValueError(f"--budget-minutes {wished.budget_minutes:g}: above 0, or leave it out")
     if wished.parallel is not None and wished.parallel < 1:
         raise ValueError(f"--parallel {wished.parallel}: 1 or more")
+    if wished.micro_batch < 0:
+        raise ValueError(f"--micro-batch {wished.micro_batch}: 0 or more")
+    if wished.device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("--device cuda: this machine has no GPU that torch can use; take --device cpu")
+    if wished.results_md is not None:
+        check_section(wished.results_md, f"{wished.table} {name}")
 
 
 def _choice(wished: ReproduceArguments, runs: Path) -> Choice:
@@ -131,21 +183,33 @@ def _choice(wished: ReproduceArguments, runs: Path) -> Choice:
         data_sets=wished.data_sets,
         device=wished.device,
         precision=wished.precision,
+        micro_batch=wished.micro_batch,
     )
 
 
-def _speed(wished: ReproduceArguments, scale: Scale, out: Path, runs: Path, command: str, deadline: Deadline) -> int:
-    """Make the figure of speed."""
-    presets = {row: scale.models[row]["model"] for row in wished.models or FAMILIES}
+def _speed(
+    wished: ReproduceArguments, scale: Scale, name: str, out: Path, runs: Path, command: str, deadline: Deadline
+) -> int:
+    """Make the figure of speed.
+
+    Raises:
+        ValueError: something is chosen that the figure does not have.
+    """
+    for flag, value in (("--data-sets", wished.data_sets), ("--seeds", wished.seeds), ("--parallel", wished.parallel)):
+        if value:
+            raise ValueError(f"{flag}: {SPEED} has none, new models are measured one after the other; leave it out")
+    rows = chosen("--models", wished.models, FAMILIES, scale.models)
+    presets = {row: scale.models[row]["model"] for row in FAMILIES}
     device = {} if wished.device == "auto" else {"device": wished.device}
     options = benchmark_options(scale) | device
-    order = Benchmark(presets, options, runs, out, Path(wished.scale).stem, command, wished.results_md)
+    order = Benchmark(presets, options, runs, out, name, command, wished.results_md)
     if wished.dry_run:
-        say("\n".join(shlex.join(order.words(row, order.folder(row))) for row in presets))
+        say("\n".join(shlex.join(order.words(row, order.folder(row))) for row in rows))
         return 0
-    runs.mkdir(parents=True, exist_ok=True)
+    for folder in (runs, out):
+        folder.mkdir(parents=True, exist_ok=True)
     with lock(runs):
-        outcome = benchmark(order, deadline)
+        outcome = benchmark(order, rows, deadline)
     say(f"{out / 'table.md'}")
     return status(outcome)
 
@@ -155,49 +219,6 @@ def status(outcome: Outcome) -> int:
     if outcome.signal:
         return 128 + outcome.signal
     return 1 if outcome.failed else 0
-
-
-def preview(config: SweepConfig, scale: Scale, budget: float | None) -> str:
-    """Return the plan: every run with what is left of it, the time and the disk."""
-    costs = estimate.costs(config, scale.speed)
-    width = max(len(cost.run.name) for cost in costs)
-    text = [f"{scale.about}; {config.parallel} runs at once, {config.threads} threads each, in {config.out}"]
-    for name, data in config.data.items():
-        there = "there" if is_there(data) else "to be collected"
-        text.append(f"  data {name}: {data.path}, {data.collect['n']:,} episodes, {there}")
-    for cost in costs:
-        source = "as fast as so far" if cost.measured_speed else "the scale's speed"
-        left = _hours(None if cost.seconds is None else cost.seconds / 3600)
-        text.append(
-            f"  {cost.run.name:<{width}}  {cost.steps:>9,} steps of {cost.frames:,} frames left: {left} ({source})"
-        )
-    total, space = estimate.hours(costs, config.parallel), estimate.disk(config)
-    rounds = ", ".join(f"{share:.3g}" for share in config.rounds)
-    text += [
-        f"a seed after the other; measured at shares {rounds} of the steps, all models at one before any goes on",
-        f"all of it: {_hours(total)}{_against(budget, total)}; the scale's speed is of {scale.speed.machine}",
-        f"disk: {_bytes(space.data)} of data, at most {_bytes(space.runs)} of checkpoints"
-        + (f", {_bytes(space.features)} while models are probed" if space.features else ""),
-    ]
-    return "\n".join(text)
-
-
-def _against(budget: float | None, total: float | None) -> str:
-    if budget is None or total is None or total * 60 <= budget:
-        return ""
-    return f", of which this call's {budget:g} min are {percent(budget / 60 / total)}"
-
-
-def _hours(hours: float | None) -> str:
-    if hours is None:
-        return "time not known before its first steps"
-    if hours < 2:
-        return f"about {60 * hours:.0f} min"
-    return f"about {number(hours)} hours" if hours < 72 else f"about {number(hours / 24)} days"
-
-
-def _bytes(count: float) -> str:
-    return f"{number(count / 1e9)} GB"
 
 
 if __name__ == "__main__":

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from statistics import median
 from typing import Any, NamedTuple
 
 from ..eval.findings import number
+from ..worldmodels.trainer import METRICS
 from .plan import Run
-from .progress import RESULTS, evaluation_folder, log_until
+from .progress import RESULTS, evaluation_folder, log_until, read_json
 
 
 class Result(NamedTuple):
@@ -27,10 +27,17 @@ class Result(NamedTuple):
 
 
 def result(run: Run, step: int) -> Result:
-    """Return what a run came to at a step at which it was measured."""
-    found = json.loads((evaluation_folder(run, step) / RESULTS).read_text())
+    """Return what a run came to at a step at which it was measured.
+
+    Raises:
+        ValueError: one of its files is damaged.
+    """
+    folder = evaluation_folder(run, step)
+    found = read_json(folder / RESULTS, f"remove {folder}, and the run is measured again")
     measured = found["runs"][0] if "runs" in found else found  # `evaluate` may compare several runs, `probe` does not
     log = log_until(run, step)
+    if not log:
+        raise ValueError(f"{run.folder / METRICS} has no line up to step {step:,}: remove {run.folder} to begin anew")
     speed = median(line["frames_per_second"] for line in log)
     parameters = measured["provenance"]["config"]["parameters"]
     return Result(run, step, log[-1]["seconds"] / 60, speed, parameters, measured)

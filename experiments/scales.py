@@ -81,6 +81,7 @@ class Choice(NamedTuple):
     data_sets: tuple[str, ...] = ()  # of the table; none: all
     device: str = "auto"
     precision: str = "no"
+    micro_batch: int = 0
 
 
 def read_scale(name: str) -> Scale:
@@ -102,7 +103,9 @@ def read_scale(name: str) -> Scale:
             for part, cls in nested.items()
         }
         return from_dict(Scale, values | built | {"speed": values["speed"] | {"type": Speed.__name__}})
-    except (yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is no YAML: {error}") from error
+    except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is no scale ({error!r}); configs/reproduce/tiny.yaml is one") from error
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
@@ -128,8 +131,8 @@ def plan(scale: Scale, name: str, choice: Choice) -> SweepConfig:
         ValueError: the scale does not have the table, or names what there is not.
     """
     table = table_of(scale, name)
-    rows = _chosen("--models", choice.models, TABLES[name].models, scale.models)
-    sets = _chosen("--data-sets", choice.data_sets, table.data, scale.data)
+    rows = chosen("--models", choice.models, TABLES[name].models, scale.models)
+    sets = chosen("--data-sets", choice.data_sets, table.data, scale.data)
     device = {} if choice.device == "auto" else {"device": choice.device}
     return SweepConfig(
         out=choice.runs,
@@ -138,7 +141,7 @@ def plan(scale: Scale, name: str, choice: Choice) -> SweepConfig:
         steps=int(scale.train.get("steps", 1)),
         rounds=table.rounds or scale.rounds,
         seeds=list(choice.seeds or table.seeds),
-        train={key: value for key, value in scale.train.items() if key != "steps"} | device | _precision(choice),
+        train={key: value for key, value in scale.train.items() if key != "steps"} | device | _on_a_gpu(choice),
         measure="probe" if name == "table6" else "evaluate",
         evaluate=table.evaluate | device,
         on_the_way=table.on_the_way,
@@ -148,7 +151,7 @@ def plan(scale: Scale, name: str, choice: Choice) -> SweepConfig:
     )
 
 
-def _chosen(flag: str, wanted: Sequence[str], offered: Sequence[str], known: Iterable[str]) -> list[str]:
+def chosen(flag: str, wanted: Sequence[str], offered: Sequence[str], known: Iterable[str]) -> list[str]:
     """Return what is wanted of what a table has, in the table's order; all, if nothing is."""
     if strange := set(wanted) - set(offered):
         raise ValueError(f"{flag} {min(strange)}: this table has {', '.join(offered)}")
@@ -157,8 +160,10 @@ def _chosen(flag: str, wanted: Sequence[str], offered: Sequence[str], known: Ite
     return [name for name in offered if not wanted or name in wanted]
 
 
-def _precision(choice: Choice) -> Options:
-    return {} if choice.precision == "no" else {"precision": choice.precision}
+def _on_a_gpu(choice: Choice) -> Options:
+    """Return what is asked for that fits training to a GPU."""
+    precision = {} if choice.precision == "no" else {"precision": choice.precision}
+    return precision | ({"micro_batch": choice.micro_batch} if choice.micro_batch else {})
 
 
 def _data(scale: Scale, rows: Sequence[str], path: Path, data: ScaledData) -> DataConfig:

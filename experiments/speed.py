@@ -22,9 +22,9 @@ from ..eval.table import NONE
 from ..provenance import provenance
 from .children import Failed, Stopped
 from .commands import flags
-from .marked import write_section
+from .marked import write_section, write_whole
 from .plan import Options
-from .progress import ASKED, RESULTS
+from .progress import ASKED, RESULTS, read_json
 from .scales import label
 from .schedule import Deadline, Job
 from .session import Session
@@ -56,29 +56,40 @@ class Benchmark(NamedTuple):
         return [sys.executable, "-m", "longdream.eval.benchmark", *flags(settings)]
 
     def found(self, row: str) -> list[dict[str, Any]]:
-        """Return a row's figures, one for each phase; none where it was not measured, or with other options."""
-        asked, results = self.folder(row) / ASKED, self.folder(row) / RESULTS
-        if not results.exists() or json.loads(asked.read_text()) != self._asked(row):
+        """Return a row's figures, one for each phase; none where it was not measured, or with other options.
+
+        Raises:
+            ValueError: one of its files is damaged.
+        """
+        folder = self.folder(row)
+        if not (folder / RESULTS).exists():
             return []
-        return json.loads(results.read_text())["results"]
+        asked, found = (read_json(folder / name, f"remove {folder}") for name in (ASKED, RESULTS))
+        return found["results"] if asked == self._asked(row) else []
 
     def measure(self, session: Session, row: str) -> None:
-        """Measure a row, if it is not there; its folder appears when it is whole."""
-        if self.found(row):
+        """Measure a row, if it is not there in all its phases; its folder appears when it is whole."""
+        there = self.found(row)
+        if there and not any(phase["problem"] for phase in there):
             return
         say(f"measuring {label(row)}")
         part = self.folder(row).with_name(f".{row}-{os.getpid()}.part")
-        session.children.run(self.words(row, part), self.runs / "benchmark" / f"{row}.log")
-        (part / ASKED).write_text(json.dumps(self._asked(row)))
-        shutil.rmtree(self.folder(row), ignore_errors=True)
-        part.rename(self.folder(row))
+        try:
+            session.children.run(self.words(row, part), self.runs / "benchmark" / f"{row}.log")
+        finally:  # one phase may have failed, and the other be measured
+            if (part / RESULTS).exists() and not session.children.stopping:
+                (part / ASKED).write_text(json.dumps(self._asked(row)))
+                shutil.rmtree(self.folder(row), ignore_errors=True)
+                part.rename(self.folder(row))
+            for left in part.parent.glob(f".{row}-*.part"):
+                shutil.rmtree(left)
 
     def _asked(self, row: str) -> Options:
         return self.options | {"model": self.presets[row]}
 
 
-def benchmark(order: Benchmark, deadline: Deadline) -> Outcome:
-    """Measure what is not measured yet, and write the figure of what is there."""
+def benchmark(order: Benchmark, rows: Sequence[str], deadline: Deadline) -> Outcome:
+    """Measure those rows that are not measured yet, and write the figure of all that are there."""
     failed: dict[str, str] = {}
 
     def note(row: str, error: BaseException) -> None:
@@ -90,7 +101,7 @@ def benchmark(order: Benchmark, deadline: Deadline) -> Outcome:
         say(f"{row}  FAILED: {error}")
 
     with Session(os.cpu_count() or 1, deadline) as session:
-        session.do([Job(row, partial(order.measure, session, row)) for row in order.presets], 1, note)
+        session.do([Job(row, partial(order.measure, session, row)) for row in rows], 1, note)
     write(order, failed)
     return Outcome(failed, session.signal, session.late)
 
@@ -106,10 +117,10 @@ def write(order: Benchmark, failed: dict[str, str]) -> None:
         writer.writerow(["row", *keys])
         writer.writerows([label(row), *(each[key] for key in keys)] for row, parts in found.items() for each in parts)
     record = provenance() | {"commands": [" ".join(order.words(row, order.folder(row))) for row in order.presets]}
-    (order.out / "provenance.json").write_text(json.dumps(record, indent=2) + "\n")
+    write_whole(order.out / "provenance.json", json.dumps(record, indent=2) + "\n")
     title = f"Figure 3 of the S4WM paper: speed and memory (scale: {order.scale_name})"
     body = text(order, found, failed, record["hardware"])
-    (order.out / "table.md").write_text("\n".join([f"# {title}", "", *body, *_link(order.out, order.out)]))
+    write_whole(order.out / "table.md", "\n".join([f"# {title}", "", *body, *_link(order.out, order.out)]))
     if order.results_md is not None:
         lines = [f"## {title}", "", *body, *_link(order.out, order.results_md.parent)]
         write_section(order.results_md, f"figure3 {order.scale_name}", "\n".join(lines))
@@ -119,7 +130,7 @@ def text(
     order: Benchmark, found: dict[str, list[dict[str, Any]]], failed: dict[str, str], machine: dict[str, Any]
 ) -> list[str]:
     """Return what stands below the heading."""
-    done = sum(bool(parts) for parts in found.values())
+    done = sum(bool(parts) and not any(each["problem"] for each in parts) for parts in found.values())
     state = "**Complete**" if done == len(found) else "**Partial**"
     header = ["", "parameters", *(f"{phase}, {unit}, times RSSM, peak GB" for phase, unit in PHASES.items())]
     sizes = ", ".join(f"{name} {value}" for name, value in order.options.items())

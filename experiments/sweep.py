@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -47,10 +47,19 @@ class Outcome(NamedTuple):
 
 
 class Sweep:
-    """A sweep in progress."""
+    """A sweep in progress.
 
-    def __init__(self, config: SweepConfig, deadline: Deadline | None = None) -> None:
+    Args:
+        config: what is to be done.
+        deadline: when it ends; by default after its work.
+        news: is called, in the main thread, after runs have been measured or have failed.
+    """
+
+    def __init__(
+        self, config: SweepConfig, deadline: Deadline | None = None, news: Callable[[], None] | None = None
+    ) -> None:
         self.config = config
+        self._tell, self._has_news = news, False
         self.runs = config.runs()
         self.session = Session(config.threads, deadline)
         self.children = self.session.children
@@ -109,16 +118,22 @@ class Sweep:
         return [job for _, _, job in sorted(stages, key=lambda stage: stage[:2])]
 
     def _all(self, jobs: list[Job], watch: Watch, at_once: int) -> None:
-        self.session.do(jobs, at_once, self._note, watch.look)
+        def look(running: Sequence[str]) -> None:
+            watch.look(running)
+            if self._has_news and self._tell is not None:
+                self._has_news = False
+                self._tell()
+
+        self.session.do(jobs, at_once, self._note, look)
 
     def _note(self, name: str, error: BaseException) -> None:
         if isinstance(error, Stopped):
             return
         if not isinstance(error, Failed | ValueError | OSError):
             raise error
-        self.failed[name] = str(error)
+        self.failed[name], self._has_news = str(error), True
         for run in self.runs:
-            if run.name == name:
+            if name in (run.name, run.data):
                 failure_path(self.config, run).parent.mkdir(parents=True, exist_ok=True)
                 failure_path(self.config, run).write_text(f"{error}\n")
         say(f"{name:<{self._width}}  FAILED: {error}")
@@ -189,4 +204,5 @@ class Sweep:
             shutil.rmtree(left)
         shutil.rmtree(run.folder / FEATURES, ignore_errors=True)  # of a probed model: as large as its data set
         found = result(run, step)
+        self._has_news = True
         say(f"{run.name:<{self._width}}  {stage}: {step:,} steps in {found.minutes:.3g} min, {headline(found)}")

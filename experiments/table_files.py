@@ -11,15 +11,16 @@ from typing import Any, NamedTuple
 from ..eval.findings import percent
 from ..eval.papers import RECALL
 from ..provenance import provenance
-from .curves import save_panels
-from .marked import write_section
+from ..worldmodels.train_config import RUN_CONFIG
+from .curves import Panel, save_panels
+from .marked import write_section, write_whole
 from .plan import SweepConfig
-from .progress import LOGS
-from .scales import Scale
+from .progress import LOGS, read_json
+from .scales import Scale, label
 from .standing import Standing, standings
 from .summary import panel, rows
 from .table_lines import Line, lines, markdown, write_csv
-from .table_picture import save_picture
+from .table_picture import colour, save_picture
 from .tables import TABLES, Table
 
 PICTURE, STEPS_PICTURE = "figure.png", "per_step.png"
@@ -44,12 +45,11 @@ def write_table(order: Order) -> list[Standing]:
     written = lines(order.scale, order.table, table, found)
     pictures = save_pictures(order, table, written)
     record = _record(order, found)
-    (order.out / "provenance.json").write_text(json.dumps(record, indent=2) + "\n")
+    write_whole(order.out / "provenance.json", json.dumps(record, indent=2) + "\n")
     write_csv(order.out / "table.csv", table, written)
     body = text(order, table, found, written, record)
-    (order.out / "table.md").write_text(
-        "\n".join([f"# {heading(order, table)}", "", *body, *links(pictures, order.out)])
-    )
+    whole = "\n".join([f"# {heading(order, table)}", "", *body, *links(pictures, order.out)])
+    write_whole(order.out / "table.md", whole)
     if order.results_md is not None:
         section = [f"## {heading(order, table)}", "", *body, *links(pictures, order.results_md.parent)]
         write_section(order.results_md, f"{order.table} {order.scale_name}", "\n".join(section))
@@ -65,14 +65,12 @@ def heading(order: Order, table: Table) -> str:
 def text(order: Order, table: Table, found: Sequence[Standing], written: Sequence[Line], record: Any) -> list[str]:
     """Return what stands below the heading."""
     commits = ", ".join(commit[:7] + commit[40:] for commit in record["trained with"]) or "none yet"
-    machine = record["hardware"]
-    gpus = "".join(f", {gpu}" for gpu in machine["gpus"])
     return [
         f"    {order.command}",
         "",
         f"{state(found)} Scale: {order.scale.about}. Seeds {', '.join(map(str, order.config.seeds))}; mean ± standard",
         "deviation over the seeds that are there, of each run's best checkpoint by validation loss.",
-        f"{machine['processor']}{gpus}; runs begun with commit {commits}.",
+        f"{_machines(record)}; runs begun with commit {commits}{_reduced(record)}.",
         "",
         f"{table.note} Not comparable with the paper: {order.scale.not_comparable}.",
         "",
@@ -84,6 +82,18 @@ def text(order: Order, table: Table, found: Sequence[Standing], written: Sequenc
             else []
         ),
     ]
+
+
+def _machines(record: dict[str, Any]) -> str:
+    """Name the machines that trained, or this one where none has yet."""
+    each = [run["hardware"] for run in record["runs"].values()] or [record["hardware"]]
+    return " and ".join(dict.fromkeys(", ".join([machine["processor"], *machine["gpus"]]) for machine in each))
+
+
+def _reduced(record: dict[str, Any]) -> str:
+    """Name the runs that were not trained in float32."""
+    names = [name for name, run in record["runs"].items() if run["precision"] != "no"]
+    return f"; in bf16 autocast: {', '.join(names)}" if names else ""
 
 
 def state(found: Sequence[Standing]) -> str:
@@ -109,9 +119,14 @@ def save_pictures(order: Order, table: Table, written: Sequence[Line]) -> list[P
     save_picture(order.config, table, written, order.out / PICTURE)
     if table.headline == "generation MSE":
         finished = rows(order.config, "equal steps")
-        panels = [panel(data, "all steps", finished) for data in order.config.data]
-        save_panels([shown for shown in panels if shown.curves], order.out / STEPS_PICTURE)
+        panels = [_labelled(panel(data, "all steps", finished)) for data in order.config.data]
+        colours = {label(model): colour(model) for model in order.config.models}
+        save_panels([shown for shown in panels if shown.curves], order.out / STEPS_PICTURE, colours)
     return [path for name in (PICTURE, STEPS_PICTURE) if (path := order.out / name).exists()]
+
+
+def _labelled(found: Panel) -> Panel:
+    return found._replace(curves={label(model): curve for model, curve in found.curves.items()})
 
 
 def links(pictures: Sequence[Path], folder: Path) -> list[str]:
@@ -123,10 +138,7 @@ def links(pictures: Sequence[Path], folder: Path) -> list[str]:
 def _record(order: Order, found: Sequence[Standing]) -> dict[str, Any]:
     """Return where the table comes from."""
     runs = {
-        run.name: _run_record(run.folder)
-        for each in found
-        for run in each.runs
-        if (run.folder / "config.json").exists()
+        run.name: _run_record(run.folder) for each in found for run in each.runs if (run.folder / RUN_CONFIG).exists()
     }
     data = {name: str(part.path) for name, part in order.config.data.items()}
     return provenance() | {
@@ -141,8 +153,9 @@ def _record(order: Order, found: Sequence[Standing]) -> dict[str, Any]:
 
 
 def _run_record(folder: Path) -> dict[str, Any]:
-    found = json.loads((folder / "config.json").read_text())["provenance"]
-    return {key: found[key] for key in ("commit", "date", "data_hash", "hardware")}
+    found = read_json(folder / RUN_CONFIG, f"remove {folder}, and the run begins anew")
+    kept = {key: found["provenance"][key] for key in ("commit", "date", "data_hash", "hardware")}
+    return kept | {"precision": found["train"]["precision"]}
 
 
 def commands(config: SweepConfig) -> list[str]:

@@ -16,6 +16,7 @@ from .standing import Standing, in_words, spread
 from .tables import Kind, Table
 
 OURS, FLOOR, PAPER = "ours", "floor", "paper"
+ANOTHER_TASK = "another task"
 CSV_HEADER = (
     *("data", "row", "source", "metric", "mean", "deviation", "each seed", "seeds", "seeds planned"),
     *("step", "steps planned", "about"),
@@ -80,7 +81,7 @@ def _floors(table: Table, standings: Sequence[Standing]) -> list[Line]:
 def _paper(table: Table, data: str, row: PrintedRow) -> Line:
     kinds = {metric.name: metric.kind for metric in table.metrics}
     cells = {name: Cell(kinds[name], value) for name, value in row.values.items()}
-    return Line(data, row.label, PAPER, cells, row.task if row.ours else f"another task: {row.task}")
+    return Line(data, row.label, PAPER, cells, row.task if row.ours else f"{ANOTHER_TASK}: {row.task}")
 
 
 def markdown(scale: Scale, table: Table, found: Sequence[Line]) -> list[str]:

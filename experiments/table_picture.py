@@ -18,7 +18,7 @@ from .plan import Run, SweepConfig
 from .results import result
 from .scales import label
 from .standing import at_share
-from .table_lines import FLOOR, PAPER, Line
+from .table_lines import ANOTHER_TASK, FLOOR, OURS, PAPER, Line
 from .tables import LABELS, Metric, Table, figure
 
 FLOOR_COLOUR = "#7a7a7a"
@@ -53,8 +53,9 @@ def save_picture(config: SweepConfig, table: Table, lines: Sequence[Line], path:
         figure_ = Figure(figsize=(5.5 * columns, 3.6 * -(-count // columns) + 0.5), layout="constrained")
         grid = list(figure_.subplots(-(-count // columns), columns, squeeze=False).flat)
         for axes, (data, curves) in zip(grid, panels.items(), strict=False):
-            _draw(axes, curves, metric, "optimiser steps")
-            _levels(axes, metric, [line for line in lines if line.data == data])
+            levels = [line for line in lines if line.data == data and line.source != OURS and metric.name in line.cells]
+            _draw(axes, curves, metric, "% of the steps", [line.cells[metric.name].mean for line in levels])
+            _levels(axes, metric, levels)
             axes.set(title=data, ylabel=metric.name)
         for axes, (data, curves) in zip(grid[len(panels) :], recalls.items(), strict=False):
             _draw(axes, curves, metric, "frames shown after the teleport")
@@ -67,15 +68,14 @@ def save_picture(config: SweepConfig, table: Table, lines: Sequence[Line], path:
 
 
 def _over_training(config: SweepConfig, metric: Metric, data: str) -> dict[str, Curve]:
-    """Return a metric at each round, by model."""
+    """Return a metric by the share of the steps, in per cent: models take different numbers of them. By model."""
     found: dict[str, Curve] = {}
     for run in (run for run in config.runs() if run.data == data):
         curve = found.setdefault(run.model, Curve([], []))
         for share in config.rounds:
             value = _figure(config, run, share, metric)
-            step = float(config.stop(run, share))
             if value is not None:
-                _add(curve, step, value)
+                _add(curve, 100 * config.stop(run, share) / config.steps_of(run), value)
     return {model: _ordered(curve) for model, curve in found.items() if curve.x}
 
 
@@ -110,30 +110,37 @@ def _recall(config: SweepConfig, data: str) -> dict[str, Curve]:
     return found
 
 
-def _draw(axes: Axes, curves: dict[str, Curve], metric: Metric, what: str) -> None:
-    models = list(LABELS)
+def _draw(axes: Axes, curves: dict[str, Curve], metric: Metric, what: str, levels: Sequence[float] = ()) -> None:
+    """Draw curves, the axis wide enough for what else is there at `levels`."""
     for model, curve in curves.items():
-        colour = f"C{models.index(model) if model in models else len(models)}"
-        axes.plot(curve.x, curve.means, color=colour, label=label(model), marker=marker(len(curve.x)))
+        axes.plot(curve.x, curve.means, color=colour(model), label=label(model), marker=marker(len(curve.x)))
         for x, values in zip(curve.x, curve.seeds, strict=True):
             if len(values) > 1:
-                axes.plot([x] * len(values), values, ".", color=colour, alpha=0.4)
+                axes.plot([x] * len(values), values, ".", color=colour(model), alpha=0.4)
     axes.set_xlabel(what)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     if metric.kind == "share":
         axes.set_ylim(0, 1.05)
     else:
-        scale(axes, [np.asarray(values) for curve in curves.values() for values in curve.seeds])
+        ours = [np.asarray(values) for curve in curves.values() for values in curve.seeds]
+        scale(axes, [*ours, np.asarray(levels)] if levels else ours)
+
+
+def colour(model: str) -> str:
+    """Return the colour of a row, the same in all pictures."""
+    models = list(LABELS)
+    return f"C{models.index(model) if model in models else len(models)}"
 
 
 def _levels(axes: Axes, metric: Metric, lines: Sequence[Line]) -> None:
     """Draw floors as lines, and the paper's figures as ticks at the right edge."""
-    floors = [line for line in lines if line.source == FLOOR and metric.name in line.cells]
+    floors = [line for line in lines if line.source == FLOOR]
     for dash, line in zip(DASHES, floors, strict=False):
         axes.axhline(line.cells[metric.name].mean, linestyle=dash, color=FLOOR_COLOUR, label=f"{line.label} (floor)")
     edge = axes.get_yaxis_transform()  # x in shares of the width
+    models = {printed: model for model, printed in LABELS.items()}
     for line in lines:
-        if line.source == PAPER and metric.name in line.cells:
-            colour, name = f"C{list(LABELS.values()).index(line.label)}", f"the paper's {line.label}"
+        if line.source == PAPER and line.label in models:
+            name = f"the paper's {line.label}" + (" (another task)" if line.about.startswith(ANOTHER_TASK) else "")
             level = [line.cells[metric.name].mean]
-            axes.plot([1.0], level, "<", color=colour, label=name, transform=edge, clip_on=False)
+            axes.plot([1.0], level, "<", color=colour(models[line.label]), label=name, transform=edge, clip_on=False)

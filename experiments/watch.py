@@ -8,30 +8,33 @@ from collections.abc import Sequence
 
 from tqdm import tqdm
 
+from ..datasets.bar import progress_bar
 from .plan import Run, SweepConfig
 from .progress import reached
 from .schedule import Deadline
 
-PACE = 1.0 if sys.stderr.isatty() else 60.0  # seconds between looks into the run folders
+PACE = 1.0 if sys.stderr.isatty() else 30.0  # seconds between looks into the run folders
 
 
 class Watch:
-    """A bar on stderr; every minute a line where that is no terminal."""
+    """A bar on stderr."""
 
     def __init__(self, config: SweepConfig, deadline: Deadline) -> None:
         self.config, self.deadline = config, deadline
         self.runs = {run.name: run for run in config.runs()}
         self.steps = {name: min(reached(run), config.steps_of(run)) for name, run in self.runs.items()}
         total = sum(map(config.steps_of, self.runs.values()))
-        self.bar = tqdm(
-            total=total, initial=sum(self.steps.values()), unit="step", mininterval=PACE, dynamic_ncols=True
-        )
+        done = sum(self.steps.values())
+        # smoothing=0: the time left goes by the average of this call. By the last look it is far too short where looks
+        # are more frequent than steps
+        self.bar = progress_bar(total=total, initial=done, unit="step", dynamic_ncols=True, smoothing=0)
         self._looked = time.monotonic()
 
     def __enter__(self) -> Watch:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._show(list(self.runs.values()))
         self.bar.close()
 
     def look(self, running: Sequence[str]) -> None:
@@ -40,9 +43,13 @@ class Watch:
             return
         self._looked = time.monotonic()
         found = [self.runs[name] for name in running if name in self.runs]
-        for run in found:
-            self.steps[run.name] = min(reached(run), self.config.steps_of(run))
+        self._show(found)
         self.bar.set_postfix_str(self._text(found), refresh=False)
+
+    def _show(self, runs: Sequence[Run]) -> None:
+        """Look how far runs are, and move the bar."""
+        for run in runs:
+            self.steps[run.name] = min(reached(run), self.config.steps_of(run))
         self.bar.update(sum(self.steps.values()) - self.bar.n)
 
     def _text(self, running: Sequence[Run]) -> str:

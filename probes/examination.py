@@ -19,8 +19,8 @@ import torch.nn.functional as F
 from accelerate import PartialState
 from accelerate.utils import broadcast
 from torch import Tensor, nn
-from tqdm import tqdm
 
+from ..datasets.bar import progress_bar
 from ..datasets.reader import EpisodeDataset
 from ..eval import intervals
 from ..eval.intervals import Interval
@@ -97,7 +97,7 @@ def _constant(examples: Examples, protocol: Protocol) -> Answering:
     def fitted(counted: Callable[[EpisodeDataset, int], Tensor], label: str) -> Tensor:
         targets, quiet = examples.targets(protocol.train, counted), not _shown(protocol)
         label = f"{examples.task.name}: constant of {label}"
-        return examples.task.constant(tqdm(targets, label, len(protocol.train), unit="episode", disable=quiet))
+        return examples.task.constant(progress_bar(targets, label, len(protocol.train), unit="episode", disable=quiet))
 
     best = Outputs(fitted(asked, "the query"), fitted(real, "every step"))
     return lambda inputs: Outputs(*(output.expand(len(inputs), *output.shape) for output in best))

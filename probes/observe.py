@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 from accelerate import PartialState
-from tqdm import tqdm
 
+from ..datasets.bar import progress_bar
 from ..datasets.files import remove_stale
 from ..datasets.reader import EpisodeDataset
 from ..eval.imagination import INFERENCE, generators
@@ -53,7 +53,7 @@ def features(
     mine = [group for group in wanted if not all(file_of(folder, episode).exists() for episode in group)]
     state.wait_for_everyone()  # nobody writes before everybody has looked at what there is
     mine = mine[state.process_index :: state.num_processes]
-    for group in tqdm(mine, "features", unit="batch", disable=not (progress and state.is_main_process)):
+    for group in progress_bar(mine, "features", unit="batch", disable=not (progress and state.is_main_process)):
         latent = observed(model, source, group, origin["seed"], device)
         begin(folder, origin, sizes_of(latent))
         for row, episode in enumerate(group):

@@ -17,8 +17,8 @@ from itertools import islice, pairwise
 
 import torch
 from torch import nn
-from tqdm import tqdm
 
+from ..datasets.bar import progress_bar
 from ..worldmodels.networks import NORM_EPS
 from .examples import Example, Examples, blocks, endless
 
@@ -55,7 +55,7 @@ def train(
     probe = fresh(first.inputs.shape[1], task.hidden, task.output_shape(first.target), training.seed).to(device)
     optimiser = torch.optim.AdamW(probe.parameters(), training.lr)
     steps = batches(examples, episodes, training)
-    for batch in tqdm(steps, label, training.steps, unit="step", disable=label is None):
+    for batch in progress_bar(steps, label, training.steps, unit="step", disable=label is None):
         example = batch.to(device)
         loss = task.loss(probe(example.inputs), example.target)
         optimiser.zero_grad()

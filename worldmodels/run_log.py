@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +27,17 @@ class RunLog:
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """Return the whole lines of the file; a line that was being written when the run was killed is left out."""
+    """Return the whole lines of the file; one that was being written when the run was killed, or is damaged, is not."""
     if not path.exists():
         return []
-    text = path.read_text()
-    return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+    text = path.read_text(errors="replace")
+    return parsed(text[: text.rfind("\n") + 1].splitlines())
+
+
+def parsed(lines: Iterable[str]) -> list[dict[str, Any]]:
+    """Return what lines of metrics.jsonl say; those that are damaged are left out."""
+    found = []
+    for line in lines:
+        with suppress(json.JSONDecodeError):
+            found.append(json.loads(line))
+    return [line for line in found if isinstance(line, dict) and {"step", "kind"} <= line.keys()]

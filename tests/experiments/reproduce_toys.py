@@ -1,8 +1,10 @@
 """A scale of the S4WM paper's tables small enough for a test, and run folders as its runs would leave them."""
 
+import json
+
 import yaml
 
-from longdream.tests.experiments.sweep_toys import COLLECT, S4, SMALL
+from longdream.tests.experiments.sweep_toys import COLLECT, EVALUATE, S4, SMALL, pretend, results
 
 RSSM = {"model": "rssm-tiny", "batch_size": 4, "window": 9, "world_model.width": 16}
 XL = {"model": "tssm-xl-tiny"} | {
@@ -32,3 +34,17 @@ def toy_scale(path, **changes):
     }  # fmt: skip
     path.write_text(yaml.safe_dump(scale | changes))
     return path
+
+
+def measured(run, step, inference, imagination, precision="no"):
+    """Make a run's folder as it would be after a measurement at `step`."""
+    pretend(run, {at: 60.0 * at for at in (20, 40, 80) if at <= step}, [step])
+    found = results(7.0)
+    found["runs"][0]["reward"] |= {"inference": {"accuracy": inference}, "imagination": {"accuracy": imagination}}
+    found["runs"][0]["reward"] |= {"majority_class": 0.625, "chance": 0.5}
+    folder = run.folder / f"evaluation-{step:08d}"
+    (folder / "results.json").write_text(json.dumps(found))
+    (folder / "asked.json").write_text(json.dumps(EVALUATE))
+    hardware = {"processor": "a toy", "gpus": ["a card"]}
+    provenance = {"commit": "a" * 40, "date": "now", "data_hash": "x", "hardware": hardware}
+    (run.folder / "config.json").write_text(json.dumps({"provenance": provenance, "train": {"precision": precision}}))

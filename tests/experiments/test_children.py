@@ -67,7 +67,7 @@ def test_a_stop_reaches_every_child_once_and_nothing_starts_after_it(tmp_path):
     assert "late\n" not in (tmp_path / "c.log").read_text()
 
 
-def test_a_folder_at_which_another_still_works_is_waited_for(tmp_path):
+def test_a_folder_at_which_another_still_works_is_waited_for(tmp_path, capsys):
     children = Children(1)
     children.wait_for_folder(tmp_path / "not there yet")
     handle = lock(tmp_path)
@@ -75,6 +75,7 @@ def test_a_folder_at_which_another_still_works_is_waited_for(tmp_path):
     began = time.monotonic()
     children.wait_for_folder(tmp_path)
     assert time.monotonic() - began >= 0.6
+    assert capsys.readouterr().out.count("waiting: another trainer is at work in") == 1
     with lock(tmp_path):
         threading.Timer(0.2, children.stop, [signal.SIGINT]).start()
         with pytest.raises(Stopped):

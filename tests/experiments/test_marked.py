@@ -2,7 +2,7 @@
 
 import pytest
 
-from longdream.experiments.marked import write_section
+from longdream.experiments.marked import check_section, marks, write_section
 
 
 def test_a_section_is_appended_then_replaced_and_what_is_around_it_stays(tmp_path):
@@ -29,8 +29,30 @@ def test_a_file_that_is_not_there_is_made(tmp_path):
 def test_a_broken_mark_is_refused_and_nothing_is_lost(tmp_path):
     path = tmp_path / "RESULTS.md"
     write_section(path, "x", "text")
-    broken = path.read_text().replace("<!-- end x -->", "")
-    path.write_text(broken)
-    with pytest.raises(ValueError, match="leave one of each"):
-        write_section(path, "x", "new")
-    assert path.read_text() == broken
+    whole = path.read_text()
+    begin, end = marks("x")
+    for broken, message in (
+        (whole.replace(end, ""), "leave one of each"),
+        (whole + begin, "leave one of each"),
+        (f"{end}\n{begin}\n", "put them in order"),
+    ):
+        path.write_text(broken)
+        for attempt in (lambda: check_section(path, "x"), lambda: write_section(path, "x", "new")):
+            with pytest.raises(ValueError, match=message):
+                attempt()
+        assert path.read_text() == broken
+    check_section(path, "y")  # another section's marks do not matter
+
+
+def test_what_can_be_no_file_is_refused_before_the_work(tmp_path):
+    with pytest.raises(ValueError, match="it is a folder"):
+        check_section(tmp_path, "x")
+    with pytest.raises(ValueError, match="its folder is not there"):
+        check_section(tmp_path / "nowhere" / "RESULTS.md", "x")
+
+
+def test_a_link_stays_a_link(tmp_path):
+    (tmp_path / "link.md").symlink_to(tmp_path / "RESULTS.md")
+    write_section(tmp_path / "link.md", "x", "text")
+    assert (tmp_path / "link.md").is_symlink()
+    assert "text" in (tmp_path / "RESULTS.md").read_text()

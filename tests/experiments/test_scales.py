@@ -65,6 +65,7 @@ def test_every_row_has_the_papers_beside_it(name, scale):
     for data in scale_of(scale).tables[name].data:
         rows = printed(TABLES[name], scale_of(scale).data[data].collect, beside(scale_of(scale), name, data))
         expected = [] if name == "figure6" else [LABELS[model] for model in TABLES[name].models]
+        expected += ["constant"] if name == "table6" else []
         assert [row.label for row in rows] == expected
         assert all(len(row.values) == len(TABLES[name].metrics) for row in rows)
         assert scale != "paper" or all(row.ours for row in rows)
@@ -91,10 +92,10 @@ def test_runs_that_tables_share_are_the_same_run(scale):
 def test_a_plan_takes_what_is_chosen():
     scale = scale_of("tiny")
     choice = CHOICE._replace(models=("s4wm",), seeds=(5, 6), processes=2, device="cpu", precision="bf16", parallel=1)
-    config = plan(scale, "table2", choice)
+    config = plan(scale, "table2", choice._replace(micro_batch=2))
     assert [(run.model, run.seed) for run in config.runs()] == [("s4wm", 5), ("s4wm", 6)]
     command = train_command(config, config.runs()[0])
-    assert {"--precision=bf16", "--device=cpu", "torch.distributed.run"} <= set(command)
+    assert {"--precision=bf16", "--micro-batch=2", "--device=cpu", "torch.distributed.run"} <= set(command)
     assert command[command.index("--nproc-per-node") + 1] == "2"
     for wrong, message in (
         ({"models": ("s5wm",)}, "--models s5wm: this table has rssm, tssm-xl, s4wm"),
@@ -113,6 +114,7 @@ def test_a_plan_takes_what_is_chosen():
         ({"tables": {"table3": {"data": ["dm"]}}}, "this scale has no table2; it has table3"),
         ({"tables": {"table2": {"dota": ["dm"]}}}, "unknown field tables.table2.'dota'"),
         ({"speed": 3}, "is no scale"),
+        ({"tables": {"table2": {"data": ["dm"], "seeds": [0, -1]}}}, r"seeds \[0, -1\]: 0 or more"),
         ({"tables": {"table2": {"data": ["dm"], "seeds": []}}}, "seeds: a sweep needs at least one"),
     ],
 )

@@ -16,11 +16,22 @@ import pytest
 from longdream.experiments import cli
 from longdream.experiments.plan import read_sweep
 from longdream.experiments.progress import failure, progress
-from longdream.tests.experiments.sweep_toys import S4, pretend, sweep_of, write_sweep
+from longdream.tests.experiments.sweep_toys import S4, InProcess, pretend, sweep_of, write_sweep
 from longdream.worldmodels.checkpoint import latest
 from longdream.worldmodels.run_folder import lock
 
-MINUTES = 0.06  # more than 40 steps take here
+MINUTES = 0.06  # more than 40 steps take by the clock of `Readings`
+
+
+class Readings:
+    """A clock that goes by how often it is read: three times a step here."""
+
+    def __init__(self):
+        self.count = 0
+
+    def perf_counter(self):
+        self.count += 1
+        return 0.02 * self.count
 
 
 def sweep(path):
@@ -40,7 +51,10 @@ def whole(tmp_path_factory):
     path = tmp_path_factory.mktemp("whole") / "sweep.yaml"
     models = {"s4": S4, "broken": S4 | {"world_model.backbone.width": 0.5}}
     write_sweep(path, models=models, minutes=MINUTES, parallel=2)
-    return path, *sweep(path)
+    with pytest.MonkeyPatch.context() as patch:
+        InProcess(patch, others="broken")
+        patch.setattr("longdream.worldmodels.clock.time", Readings())
+        return path, *sweep(path)
 
 
 def test_a_failing_run_is_reported_and_the_others_go_on(whole):
@@ -126,6 +140,7 @@ def test_what_cannot_be_done_is_said(tmp_path, capsys):
     config.out.mkdir()
     assert cli.run(config) == 1
     assert "there is no data set in" in capsys.readouterr().out
+    assert all("there is no data set in" in failure(config, run) for run in config.runs())
     (tmp_path / "gone").mkdir()
     (tmp_path / "gone" / "dataset.json").touch()
     for run in config.runs():

@@ -5,13 +5,13 @@ import json
 import shutil
 
 import pytest
+from matplotlib.figure import Figure
 
 from longdream.experiments.progress import failure_path
 from longdream.experiments.scales import Choice, plan, read_scale
 from longdream.experiments.table_files import Order, state, write_table
-from longdream.experiments.tables import TABLES, figure
-from longdream.tests.experiments.reproduce_toys import toy_scale
-from longdream.tests.experiments.sweep_toys import pretend, results
+from longdream.experiments.tables import LABELS, TABLES, figure
+from longdream.tests.experiments.reproduce_toys import measured, toy_scale
 
 EVALUATE = {"episodes": 2, "device": "cpu"}
 
@@ -24,19 +24,6 @@ def order_of(folder, **more):
 
 def runs_of(order):
     return {(run.model, run.seed): run for run in order.config.runs()}
-
-
-def measured(run, step, inference, imagination):
-    """Make a run's folder as it would be after a measurement at `step`."""
-    pretend(run, {at: 60.0 * at for at in (20, 40) if at <= step}, [step])
-    found = results(7.0)
-    found["runs"][0]["reward"] |= {"inference": {"accuracy": inference}, "imagination": {"accuracy": imagination}}
-    found["runs"][0]["reward"] |= {"majority_class": 0.625, "chance": 0.5}
-    folder = run.folder / f"evaluation-{step:08d}"
-    (folder / "results.json").write_text(json.dumps(found))
-    (folder / "asked.json").write_text(json.dumps(EVALUATE))
-    provenance = {"commit": "a" * 40, "date": "now", "data_hash": "x", "hardware": {}}
-    (run.folder / "config.json").write_text(json.dumps({"provenance": provenance}))
 
 
 def rows(order):
@@ -77,6 +64,7 @@ def test_a_complete_table_has_means_spread_floors_and_the_paper(tmp_path):
     assert "| S4WM | 90 % ± 0.0 | 75 % ± 7.1 | 2 of 2 seeds, 40 of 40 steps | 40 |" in text
     assert text.count("it is a toy") == 1
     assert "![Over training](figure.png)" in text
+    assert "\na toy, a card; runs begun with commit aaaaaaa.\n" in text  # the machine that trained, not this one
     assert (order.out / "figure.png").read_bytes()[:4] == b"\x89PNG"
     record = json.loads((order.out / "provenance.json").read_text())
     assert record["trained with"] == ["a" * 40]
@@ -139,6 +127,45 @@ def test_a_section_of_results_is_written_again_in_its_place(tmp_path):
     shutil.rmtree(tmp_path / "runs")
     write_table(order)
     assert "0 of 2 seeds" in path.read_text()
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_what_was_trained_in_bf16_is_named(tmp_path):
+    order = order_of(tmp_path)
+    measured(runs_of(order)["s4wm", 0], 20, 0.9, 0.55, precision="bf16")
+    measured(runs_of(order)["rssm", 0], 20, 0.9, 0.55)
+    write_table(order)
+    assert "commit aaaaaaa; in bf16 autocast: dm/s4wm/seed-0.\n" in (order.out / "table.md").read_text()
+
+
+def test_a_figure_does_not_depend_on_where_it_was_measured(tmp_path):
+    """Options of a measurement that decide its figures must be the plan's; a device does not."""
+    order = order_of(tmp_path)
+    run = runs_of(order)["s4wm", 0]
+    measured(run, 20, 0.9, 0.55)
+    asked = run.folder / "evaluation-00000020" / "asked.json"
+    for options, there in (({"episodes": 2, "device": "cuda"}, "0.55"), ({"episodes": 3, "device": "cpu"}, "")):
+        asked.write_text(json.dumps(options))
+        write_table(order)
+        assert cells(order, "S4WM")["mean"] == there
+
+
+@pytest.mark.parametrize(
+    ("file", "mend"),
+    [
+        ("checkpoints/00000020/config.json", "and the run begins anew"),
+        ("evaluation-00000020/results.json", "and the run is measured again"),
+        ("evaluation-00000020/asked.json", "and the run is measured again"),
+        ("metrics.jsonl", "to begin anew"),
+    ],
+)
+def test_a_damaged_file_is_named_with_its_mend(tmp_path, file, mend):
+    order = order_of(tmp_path)
+    run = runs_of(order)["s4wm", 0]
+    measured(run, 20, 0.9, 0.55)
+    (run.folder / file).write_text('{"step": 2')
+    with pytest.raises(ValueError, match=rf"{file}.* remove .*{mend}"):
+        write_table(order)
 
 
 def test_a_figure_that_is_not_there_is_none():
@@ -147,6 +174,31 @@ def test_a_figure_that_is_not_there_is_none():
     assert figure(measured, metric.path) == 2.0
     assert figure({"recall": None}, metric.path) is None
     assert figure({}, metric.path) is None
+
+
+def test_the_papers_figures_lie_inside_the_picture_and_models_beside_each_other(tmp_path, monkeypatch):
+    """Though they are far below ours, and one model takes twice the steps of another."""
+    drawn = []
+    save = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda self, path: (drawn.append(self), save(self, path)))
+    keys = {"beside": "multi_doors_keys_three", "collect": {"env": "multi_doors_keys_two"}}
+    keys |= {"models": {"rssm": {"steps": 80}}}
+    table = {"data": ["x"], "seeds": [0], "evaluate": EVALUATE}
+    scale = read_scale(str(toy_scale(tmp_path / "toy.yaml", data={"x": keys}, tables={"table3": table})))
+    config = plan(scale, "table3", Choice(tmp_path / "runs", tmp_path / "data"))
+    for run in config.runs():
+        measured(run, config.steps_of(run), 1.0, 1.0)
+    write_table(Order("table3", "toy", scale, config, tmp_path / "out", "longdream reproduce"))
+    (axes,) = drawn[0].axes
+    low, high = axes.get_ylim()
+    ticks = [line for line in axes.lines if line.get_marker() == "<"]
+    assert len(ticks) == 3
+    assert all(low <= line.get_ydata()[0] <= high for line in ticks)
+    assert all("(another task)" in line.get_label() for line in ticks)
+    curves = [line for line in axes.lines if line.get_label() in LABELS.values()]
+    assert [list(line.get_xdata()) for line in curves] == [[100.0]] * 3
+    steps = {line.get_label(): line.get_color() for line in drawn[1].axes[0].lines}
+    assert all(steps[line.get_label()] == line.get_color() for line in curves)
 
 
 def test_the_pictures_of_recall_and_of_probing_are_drawn(tmp_path):
@@ -180,6 +232,7 @@ def test_the_pictures_of_recall_and_of_probing_are_drawn(tmp_path):
             assert "| S4WM | 90 % | 0.9 | 1 of 1 seeds, 40 of 40 steps | 40 |" in text
             assert "| *constant answer (floor)* | *80 %* | *0.8* |" in text
             assert "| *the paper's S4WM* | *88.4 %* | *8.9* | *memory_maze_9x9, 500 + 501 steps* |" in text
+            assert "| *the paper's constant* | *80.8 %* | *23.9* |" in text
         else:
             assert "| S4WM | 5 | 3 | 1 of 1 seeds, 40 of 40 steps | 40 |" in text
             assert "TSSM-XL recalls best in Two Rooms" in text
