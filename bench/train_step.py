@@ -5,6 +5,8 @@
     python bench/train_step.py --parts decoder growth
     python bench/train_step.py --parts fits                        s4wm-3d at 8 x 1000, as it is trained
     python bench/train_step.py --device cuda --time 1000
+    python bench/train_step.py --device cuda --parts flops where precision chunk compiled --models s4wm --time 1000
+                                                                   the last: s4wm-3d as the paper trains it, on a GPU
 
     models    a step of each preset of a size, on the same batch of the same data; ratios to the RSSM
     deferred  the RSSM with deferred weight gradients (as it is) and with autograd's own
@@ -12,6 +14,11 @@
     growth    and its peak memory, against the length of the sequence
     fits      two steps of 8 x 1000 frames of 64 x 64 with both options that save memory
     r2i       R2I's world models against RSSMs of the same width, on vectors and on images
+    flops     operations of a step, how many a second, and the share of the card's peak in bf16 (--peak where unknown)
+    where     where a step's time goes: encoder, backbone, decoder, optimiser, waiting
+    precision how far loss and gradients in TF32 and bf16 are from float32's
+    chunk     time against the frames that encoder and decoder work on at once
+    compiled  time with `train_wm.py --compile` against without
 
 The data are random. Every peak of memory comes from a process of its own and counts what a step adds to a model and
 AdamW's moments that are there already; on a CPU with the allocator as users have it.
@@ -20,85 +27,23 @@ AdamW's moments that are there already; on a CPU with the allocator as users hav
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import fields, replace
-from typing import Literal, NamedTuple
-from unittest.mock import patch
+from typing import NamedTuple, get_args
 
 import torch
-from torch import Tensor
 
+from longdream.bench import step_parts
 from longdream.bench.measure import Peak, at_least, at_most, fastest, in_fresh_process, peak_memory, settle, table
-from longdream.eval.speed import Shape, random_batch
-from longdream.worldmodels import latent_model, rssm
-from longdream.worldmodels.codecs.base import Decoder
-from longdream.worldmodels.families import WorldModelConfig, build
+from longdream.bench.step import Precision, Step, Variant
+from longdream.eval.speed import Shape
+from longdream.worldmodels.families import WorldModelConfig
 from longdream.worldmodels.latent_model import ModelConfig
-from longdream.worldmodels.optim import build_optimizer
 from longdream.worldmodels.parallel import ParallelConfig
-from longdream.worldmodels.presets import PRESETS, OptimConfig
+from longdream.worldmodels.presets import PRESETS
 from longdream.worldmodels.rssm import RSSMConfig
 
-Variant = Literal["as it is", "plain weights", "plain decoder"]
 BASE = "rssm"
 GB = 1e9
-
-
-class PlainLinear:
-    """What `DeferredLinear` would be without deferring."""
-
-    def __init__(self, weight: Tensor) -> None:
-        self.weight = weight
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return x @ self.weight.T
-
-
-def plain_reconstruction(decoder: Decoder, features: Tensor, obs: Tensor, weights: Tensor, chunk: int) -> Tensor:
-    """Return what `reconstruction_loss` does, with all activations kept for the backward pass."""
-    return (decoder.error(features, obs) * weights).sum()
-
-
-@contextmanager
-def varied(variant: Variant) -> Iterator[None]:
-    """Put a textbook's way in the place of the library's."""
-    if variant == "plain weights":
-        with patch.object(rssm, "DeferredLinear", PlainLinear):
-            yield
-    elif variant == "plain decoder":
-        with patch.object(latent_model, "reconstruction_loss", plain_reconstruction):
-            yield
-    else:
-        yield
-
-
-class Step:
-    """A training step of a new model on a random batch."""
-
-    def __init__(self, config: WorldModelConfig, shape: Shape, device: str, variant: Variant = "as it is") -> None:
-        torch.manual_seed(0)
-        self.model = build(config).to(device)
-        self.optimizer = build_optimizer(self.model, OptimConfig())
-        self.batch, self.variant = random_batch(config, shape).to(torch.device(device)), variant
-
-    def __call__(self) -> None:
-        self.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1000.0)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-
-    def backward(self) -> None:
-        """Leave the gradients of the loss in the parameters."""
-        with varied(self.variant):
-            self.model(self.batch).total.backward()
-
-    def prepare(self) -> None:
-        """Make AdamW's moments, as if steps had been taken."""
-        for parameter in self.model.parameters():
-            parameter.grad = torch.zeros_like(parameter)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
 
 
 def peak(config: WorldModelConfig, shape: Shape, device: str, variant: Variant = "as it is", steps: int = 1) -> Peak:
@@ -238,14 +183,16 @@ def r2i(options: argparse.Namespace) -> None:
             at_least(f"{BASE} / r2i, vectors, 4 x {time}", ratio, 2.5)
 
 
-PARTS = {part.__name__: part for part in (models, deferred, decoder, growth, r2i, fits)}
+USUAL = (models, deferred, decoder, growth, r2i)
+ON_THE_DEVICE = (step_parts.flops, step_parts.where, step_parts.precision, step_parts.chunk, step_parts.compiled)
+PARTS = {part.__name__: part for part in (*USUAL, fits, *ON_THE_DEVICE)}
 
 
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=[name for name in PARTS if name != "fits"])
-    parser.add_argument("--size", choices=("2d", "3d"), default="3d")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=[part.__name__ for part in USUAL])
+    parser.add_argument("--size", choices=("tiny", "2d", "3d"), default="3d")
     parser.add_argument("--models", nargs="+", default=["s4wm", "s4wm-s4d", "s5wm", "tssm-xl", "gated", "hybrid"])
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--time", type=int, default=50, help="steps; the paper's are 1000 in 3D")
@@ -255,9 +202,15 @@ def main() -> None:
     parser.add_argument("--growth-batch", type=int, default=1)
     parser.add_argument("--r2i-time", type=int, default=64, help="longest sequence of images in `r2i`; R2I's are 1024")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--precision", choices=get_args(Precision), help="of `flops` and what stands below it there")
+    parser.add_argument("--peak", type=float, default=0.0, help="TFLOP/s of the device in bf16; 0: as a table knows it")
+    parser.add_argument("--frames", type=int, default=0, help="frames at once, in these parts; 0: as in the preset")
+    parser.add_argument("--chunks", type=int, nargs="+", default=[64, 128, 256, 512, 1024, 2048], help="in `chunk`")
+    parser.add_argument("--recompute-encoder", action="store_true", help="in these parts")
     options = parser.parse_args()
     if options.device == "cpu":
         settle()
+    options.precision = options.precision or ("bf16" if options.device == "cuda" else "float32")
     for name in options.parts:
         print(name)
         PARTS[name](options)

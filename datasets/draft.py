@@ -5,8 +5,9 @@ Axes: B batch, T time, H height, W width, C channels, A action.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache, partial
 
 import torch
 
@@ -30,6 +31,27 @@ def common_length(rows: Sequence[Row]) -> int:
                 f"steps, row {number} (of episode {rows[number][0].episode}) has {length}"
             )
     return lengths[0]
+
+
+@contextmanager
+def beside(device: torch.device) -> Iterator[None]:
+    """Compute beside what other threads have asked of a GPU, and have it done on leaving.
+
+    Drawing waits for its own results, and would wait for a whole training step in the stream that all threads share.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    stream = _stream(device)
+    with torch.cuda.stream(stream):
+        yield
+    stream.synchronize()
+
+
+@lru_cache
+def _stream(device: torch.device) -> torch.cuda.Stream:
+    """Return the one stream in which all frames are drawn: what one picture leaves free is there for the next."""
+    return torch.cuda.Stream(device)
 
 
 class Draft:
@@ -83,7 +105,8 @@ class Draft:
     def _draw(self) -> None:
         assert self.draw_on is not None
         views = [self.dataset.view(*segment) for row in self.rows for segment in row]
-        self.image = render_on(views, self.draw_on).unflatten(0, (-1, self.length))
+        with beside(self.draw_on):
+            self.image = render_on(views, self.draw_on).unflatten(0, (-1, self.length))
 
     def _fill(self, number: int) -> None:
         """Read one row."""

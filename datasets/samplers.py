@@ -59,7 +59,8 @@ class Sampler(ABC):
             raise ValueError("there are no episodes to sample from: this split is empty")
         if self.batch_size < 1 or self.batch_size % self.world_size:
             raise ValueError(
-                f"batch_size {self.batch_size} cannot be shared by {self.world_size} processes: make it a multiple"
+                f"batch_size {self.batch_size} cannot be shared by {self.world_size} processes, as many rows each: "
+                f"make it a multiple of {self.world_size}, or start a number of processes that divides it"
             )
         if not 0 <= self.rank < self.world_size:
             raise ValueError(f"rank {self.rank} is not one of {self.world_size} processes")

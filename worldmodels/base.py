@@ -50,7 +50,7 @@ class Prediction(NamedTuple):
 
 
 class Loss(NamedTuple):
-    """The training loss; `terms` are detached scalars for the log."""
+    """The training loss, a mean over the counted steps; `terms` are detached scalars for the log."""
 
     total: Tensor  # ()
     terms: dict[str, Tensor]  # {name: ()}
@@ -87,7 +87,11 @@ class WorldModel(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, batch: Batch, state: State | None = None) -> Loss:
-        """Return the training loss of a batch."""
+        """Return the training loss of a batch, averaged over its counted steps."""
+
+    def counted(self, batch: Batch) -> Tensor:
+        """Return which steps the loss counts, (B T) bool: here all. Parts of a batch weigh by the number of theirs."""
+        return torch.ones_like(batch.first)
 
     def imagine(self, state: State, actions: Tensor, generators: Generators = None) -> tuple[Latent, State]:
         """Roll the model forward under `actions` (B H A).
@@ -137,6 +141,15 @@ class Backbone(nn.Module, ABC):
         Where `first` is set, everything before that step is forgotten, `state` included. None stands for the initial
         state and spares its cost.
         """
+
+    def forward_counted(
+        self, g: Tensor, first: Tensor, state: State | None, inside: int | None
+    ) -> tuple[Tensor, State]:
+        """Run over a sequence like `forward`, given `Batch.inside`: what the host knows of `first`.
+
+        A backbone that would have to look into `first` on the host, and so wait for the device, overrides it.
+        """
+        return self(g, first, state)
 
     def forward_states(self, g: Tensor, first: Tensor, state: State | None) -> tuple[Tensor, State]:
         """Run over a sequence like `forward`; return h and the state after EVERY step, each of its leaves (B T ...).

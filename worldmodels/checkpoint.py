@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from .families import FAMILIES, family_of
 
 FORMAT = 2  # 1: before 0.2, when a model's configuration had other fields
 WEIGHTS, CONFIG, BEST, CHECKPOINTS = "model.safetensors", "config.json", "best", "checkpoints"
+TRAINER_STATE = "trainer.pt"  # of a checkpoint from which training goes on
 
 
 class LoadedModel(NamedTuple):
@@ -64,6 +66,25 @@ def save_model(folder: Path, model: WorldModel, config: dict[str, Any]) -> None:
     (folder / CONFIG).write_text(json.dumps({"format": FORMAT, **config}, indent=2))
 
 
+def save_best(run: Path, model: WorldModel, config: dict[str, Any]) -> None:
+    """Replace the best model of a run folder."""
+    with whole_folder(run / BEST) as folder:
+        save_model(folder, model, config)
+
+
+def save_training(run: Path, model: WorldModel, config: dict[str, Any], state: dict[str, Any]) -> None:
+    """Write a checkpoint, named by its step, from which training goes on exactly; then drop the older ones."""
+    folders = run / CHECKPOINTS
+    older = list(folders.glob("[0-9]*"))
+    final = folders / f"{config['step']:08d}"
+    with whole_folder(final) as folder:
+        save_model(folder, model, config)
+        torch.save(state, folder / TRAINER_STATE)
+    for folder in older:
+        if folder != final:
+            shutil.rmtree(folder)
+
+
 def describe(world_model: Any, step: int, **more: Any) -> dict[str, Any]:
     """Return what a checkpoint's config.json says."""
     return {"family": family_of(world_model), "world_model": to_dict(world_model), "step": step, **more}
@@ -100,6 +121,19 @@ def load_weights(model: WorldModel, folder: Path) -> None:
         model.load_state_dict(load_file(folder / WEIGHTS))
     except (RuntimeError, SafetensorError) as error:
         raise ValueError(f"{folder / WEIGHTS} does not fit its configuration: {error}") from error
+
+
+def read_state(folder: Path) -> dict[str, Any]:
+    """Read what a training checkpoint holds beside its weights.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    path = folder / TRAINER_STATE
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise ValueError(f"{path} is damaged: remove {folder}, and the run begins anew") from error
 
 
 def load_model(path: str | Path, device: str | torch.device = "cpu") -> LoadedModel:

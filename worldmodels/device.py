@@ -34,12 +34,25 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
         raise ValueError("--device cuda: torch sees no CUDA device here, or ACCELERATE_USE_CPU is set")
     if config.tracker != "none" and not accelerator.log_with:
         raise ValueError(f"--tracker {config.tracker} is not installed: pip install 'longdream[{config.tracker}]'")
+    allow_tf32(config.tf32, accelerator.device)
     if accelerator.device.type == "cpu":
         keep_freed_memory()
         # `accelerate launch` sets OMP_NUM_THREADS=1
         local = int(os.environ.get("LOCAL_WORLD_SIZE", accelerator.num_processes))
         torch.set_num_threads(config.cpu_threads or max(1, usable_cores() // local))
     return accelerator
+
+
+def allow_tf32(allowed: bool, device: torch.device) -> None:
+    """Let linear layers and convolutions on a GPU multiply float32 numbers in TF32, or see that they do not.
+
+    State-space kernels never do (`backbones/exact.py`); sums, norms, FFTs, scans, KL and losses are no products of
+    matrices, and always float32. By the switches that torch keeps in step with its newer ones: the two sets must not be
+    mixed. On a CPU nothing changes.
+    """
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("high" if allowed else "highest")
+        torch.backends.cudnn.allow_tf32 = allowed
 
 
 def usable_cores() -> int:
@@ -64,9 +77,9 @@ def keep_freed_memory() -> None:
             libc.mallopt(parameter, 2**31 - 1)
 
 
-def spawned_seed(seed: int, index: int) -> int:
-    """Return the seed of torch's generator for one of several processes, or of several batches."""
-    return int(np.random.SeedSequence(seed, spawn_key=(index,)).generate_state(1, np.uint64)[0] >> np.uint64(1))
+def spawned_seed(seed: int, *key: int) -> int:
+    """Return the seed of torch's generator for one of several processes, or of several batches: which, `key` says."""
+    return int(np.random.SeedSequence(seed, spawn_key=key).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 def generator_state(device: torch.device) -> dict[str, torch.Tensor]:

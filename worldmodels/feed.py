@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from accelerate import Accelerator
 
+from ..datasets.batch import Batch
 from ..datasets.loader import Loader
 from ..datasets.reader import EpisodeDataset
 from ..datasets.samplers import Sampler, Streams, WholeTrajectories, Windows
@@ -22,6 +24,30 @@ def build_sampler(
     if config.window:
         return Streams(*common, window=config.window)
     return WholeTrajectories(*common)
+
+
+class Upload:
+    """Takes batches to a device; to a GPU on a stream of their own, while it still computes the step before.
+
+    The host is ahead of the GPU, since nothing in a step makes it wait: it asks for a batch long before the GPU is
+    there, and the copy from pinned memory runs beside the computation. The GPU waits for the copy alone.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+
+    def __call__(self, batch: Batch) -> Batch:
+        """Return the batch on the device, for use in the current stream."""
+        if self.stream is None:
+            return batch.to(self.device)
+        with torch.cuda.stream(self.stream):
+            moved = batch.to(self.device)
+        current = torch.cuda.current_stream(self.device)
+        current.wait_stream(self.stream)
+        for tensor in moved.tensors:  # its memory is not given away before this stream, too, has done with it
+            tensor.record_stream(current)
+        return moved
 
 
 def build_loader(

@@ -14,7 +14,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -30,6 +29,9 @@ from .latents import LatentConfig, kl_divergence, log_probabilities, noise
 from .networks import perceptron
 from .reconstruction import reconstruction_loss
 
+# Observations at once in training: on a CPU what its caches hold; on a GPU enough work for every kernel. 128 frames of
+# 64 x 64 are a tenth of a millisecond's arithmetic for an H100, and hundreds of kernels to launch.
+CHUNKS = {"cpu": 128, "cuda": 2048}
 DECODE_CHUNK = 128  # observations decoded at once by `predict`: bounds memory, costs nothing
 
 
@@ -54,19 +56,17 @@ class ModelConfig:
     units: int = 512  # hidden width of the prior, posterior, reward and continue heads
     head_layers: int = 2  # hidden layers of the reward and continue heads
     loss: LossConfig = field(default_factory=LossConfig)
-    chunk: int = 128  # frames that encoder and decoder work on at once, in training: more is slower on a CPU
+    chunk: int = 0  # frames that encoder and decoder work on at once, in training; 0: `CHUNKS`, by device
     recompute_encoder: bool = False  # run the encoder again in the backward pass: less memory, more time
 
     def __post_init__(self) -> None:
-        for name in ("actions", "units", "head_layers", "chunk"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be 1 or more, not {getattr(self, name)}")
+        for name, least in (("actions", 1), ("units", 1), ("head_layers", 1), ("chunk", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be {least} or more, not {getattr(self, name)}")
 
 
 class LatentWorldModel(WorldModel):
     """A world model with a latent z_t and a deterministic h_t; see the module."""
-
-    counts_first: ClassVar[bool]  # whether the objective sums over the step at which an episode starts
 
     def __init__(self, config: ModelConfig, width: int) -> None:
         """Build what is shared; `width` is D."""
@@ -103,13 +103,12 @@ class LatentWorldModel(WorldModel):
         """Return the negative ELBO, summed over pixels and latents, averaged over the batch and the counted steps."""
         beliefs = self.observe(batch, state)
         beliefs = beliefs._replace(state=tree_map(torch.Tensor.detach, beliefs.state))  # frees what its graph holds
-        counted = torch.ones_like(batch.first) if self.counts_first else ~batch.first
-        steps = counted.sum().clamp(min=1)
-        share = counted.to(beliefs.post.dtype) / steps  # (B T) what a step weighs in the mean
+        counted = self.counted(batch)
+        share = counted.to(beliefs.post.dtype) / counted.sum().clamp(min=1)  # (B T) what a step weighs in the mean
         features = beliefs.latent.features
         means = {
             "reconstruction": reconstruction_loss(
-                self.decoder, features.flatten(0, 1), batch.obs.flatten(0, 1), share.flatten(), self.config.chunk
+                self.decoder, features.flatten(0, 1), batch.obs.flatten(0, 1), share.flatten(), self._chunk(batch.obs)
             )
         }
         for name, term in self._terms(batch, beliefs, features).items():
@@ -124,7 +123,6 @@ class LatentWorldModel(WorldModel):
             + weights.cont * means["cont"]
         )
         logged = {name: mean.detach() for name, mean in means.items() if name != "representation"}
-        logged["row_sum"] = total.detach() * steps / len(batch.first)  # a row is an episode, or a window of TBTT
         return Loss(total, logged, beliefs.state)
 
     def _terms(self, batch: Batch, beliefs: Beliefs, features: Tensor) -> dict[str, Tensor]:
@@ -143,12 +141,16 @@ class LatentWorldModel(WorldModel):
         def encoded(frames: Tensor) -> Tensor:
             return head(self.encoder(frames))
 
-        parts = obs.flatten(0, 1).split(self.config.chunk)
+        parts = obs.flatten(0, 1).split(self._chunk(obs))
         if self.config.recompute_encoder and torch.is_grad_enabled():
-            codes = [checkpoint(encoded, part, use_reentrant=False) for part in parts]
+            codes = [checkpoint(encoded, part, use_reentrant=False, preserve_rng_state=False) for part in parts]
         else:
             codes = [encoded(part) for part in parts]
         return torch.cat(codes).unflatten(0, obs.shape[:2])
+
+    def _chunk(self, obs: Tensor) -> int:
+        """Return how many observations encoder and decoder work on at once."""
+        return self.config.chunk or CHUNKS.get(obs.device.type, CHUNKS["cuda"])
 
     def _log_probabilities(self, logits: Tensor) -> Tensor:
         """Return log-probabilities of a head's output: (... K*V) -> (... K V)."""

@@ -51,3 +51,11 @@ def fail(command: str, message: str, status: int) -> int:
     """Say what is wrong in one line; return the exit status."""
     print(f"{command}: {' '.join(message.split())}", file=sys.stderr)
     return status
+
+
+def fail_together(command: str, message: str) -> int:
+    """Say what is wrong, once a node where its processes know it alike, later by rank; return the exit status."""
+    rank, of_node = (os.environ.get(name, "0") for name in ("RANK", "LOCAL_RANK"))
+    if of_node == "0" or torch.distributed.is_initialized():
+        fail(command if rank == "0" else f"{command}, process {rank}", message, 2)
+    return 2

@@ -23,7 +23,7 @@ from .backbones.s4 import S4Config
 from .base import Backbone, Beliefs, Generators, Latent, State
 from .latent_model import LatentWorldModel, ModelConfig
 from .latents import choose, sample
-from .networks import norm_act, perceptron
+from .networks import Layers, norm_act, perceptron
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,6 @@ class ParallelWorldModel(LatentWorldModel):
     """S4WM and its relatives: any `Backbone` between the same encoder, heads and decoder."""
 
     config: ParallelConfig
-    counts_first = False
     posterior_in: nn.Module  # these two exist for the full posterior only
     posterior_backbone: Backbone
 
@@ -62,7 +61,7 @@ class ParallelWorldModel(LatentWorldModel):
         super().__init__(config, config.width)
         self.f_in = norm_act(latent + config.actions, inner)
         self.backbone = build_backbone(config.backbone)
-        self.f_out = nn.Sequential(nn.Linear(inner, config.deter), nn.SiLU()) if config.deter else nn.Identity()
+        self.f_out = Layers(nn.Linear(inner, config.deter), nn.SiLU()) if config.deter else nn.Identity()
         seen = config.codec.embedding
         if config.posterior_backbone is not None:
             self.posterior_in = norm_act(seen + config.actions, config.posterior_backbone.width)
@@ -85,10 +84,16 @@ class ParallelWorldModel(LatentWorldModel):
         before = torch.zeros_like(z[:, :1]) if state is None else state.stoch[:, None]
         inputs = torch.cat([torch.cat([before, z[:, :-1]], 1).flatten(-2), batch.action.to(z.dtype)], -1)
         g = self.f_in(inputs * ~batch.first[..., None]).to(z.dtype)  # residuals are summed in float32, also on a CPU
-        h, carried = self.backbone(g, batch.first, None if state is None else state.backbone)
+        h, carried = self.backbone.forward_counted(
+            g, batch.first, None if state is None else state.backbone, batch.inside
+        )
         h = self.f_out(h).to(z.dtype)
         prior = self._log_probabilities(self.prior(h))
         return Beliefs(Latent(h, z), post, prior, ParallelState(carried, z[:, -1], seen))
+
+    def counted(self, batch: Batch) -> Tensor:
+        """Return all steps but those at which an episode starts; see `WorldModel.counted`."""
+        return ~batch.first
 
     def step_cache(self) -> Any:
         """Discretise the backbone once for a rollout."""
@@ -120,5 +125,5 @@ class ParallelWorldModel(LatentWorldModel):
         embedding = self._encode(batch.obs, nn.Identity())
         inputs = torch.cat([embedding, batch.action.to(embedding.dtype) * ~batch.first[..., None]], -1)
         inputs = self.posterior_in(inputs).to(torch.promote_types(inputs.dtype, torch.float32))
-        h, state = self.posterior_backbone(inputs, batch.first, state)
+        h, state = self.posterior_backbone.forward_counted(inputs, batch.first, state, batch.inside)
         return self._log_probabilities(self.posterior(h)), state

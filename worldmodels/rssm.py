@@ -46,7 +46,6 @@ class RSSM(LatentWorldModel):
     """DreamerV3's world model."""
 
     config: RSSMConfig
-    counts_first = True
 
     def __init__(self, config: RSSMConfig) -> None:
         super().__init__(config, config.width)

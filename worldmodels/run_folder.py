@@ -37,6 +37,13 @@ def lock(out: Path) -> TextIO:
     return handle
 
 
+def take(out: Path, parameters: int) -> TextIO:
+    """Make the run folder, and return what keeps it to this process; see `check_disk` and `lock` for what is raised."""
+    check_disk(out, parameters)
+    out.mkdir(parents=True, exist_ok=True)
+    return lock(out)
+
+
 def check_disk(out: Path, parameters: int) -> None:
     """Raise ValueError where the checkpoints would not fit: two with Adam's moments, two of the best weights."""
     need = 4 * parameters * (2 * 3 + 2)

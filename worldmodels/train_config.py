@@ -29,11 +29,18 @@ Models: {", ".join(PRESETS)};
 a family's name (s4wm, rssm, tssm-xl, ...) is completed by the image size.
 
 Every field below can be set; --model chooses their defaults. Ctrl-C saves and stops; the same command with --resume
-goes on exactly where the run was. Several processes: `accelerate launch --multi_gpu --num_processes N` (see README)."""
+goes on exactly where the run was.
+
+    torchrun --standalone --nproc-per-node 4 train_wm.py --data data/dm100 --model s4wm --out runs/dm100
+    torchrun ... train_wm.py --data data/four_rooms --model s4wm --out runs/four_rooms --micro-batch 1
+
+The first trains on four GPUs; the second one row at a time, where a GPU's memory does not hold its share of
+--batch-size. Both learn the same as one GPU with all rows at once. Several nodes and Slurm: docs/scaling.md."""
 RUN_CONFIG = "config.json"
 # what may change when a run is resumed; all else decides what is learned, and another value would be another run
 CHANGEABLE = {"data", "out", "model", "steps", "minutes", "resume", "config", "device", "cpu_threads", "loader_threads"}
 CHANGEABLE |= {"cache_gb", "stop_at", "tracker", "validate_every", "validation_episodes", "save_every", "log_every"}
+CHANGEABLE |= {"micro_batch", "compile"}
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,8 @@ class TrainConfig:
     steps: int = 100_000  # optimiser steps
     stop_at: int = 0  # step at which this call saves and ends, the schedule being that of all `steps`; 0: at `steps`
     minutes: float = 0.0  # of training after which the run ends, validated and saved, before `steps`; 0: at `steps`
-    batch_size: int = 8  # rows a step, over all processes
+    batch_size: int = 8  # rows a step, over all processes: each takes its share of them
+    micro_batch: int = 0  # rows a process computes at once, at most: less memory, the same gradient; 0: its whole share
     window: int = 0  # steps of a TBTT window, the state carried from one to the next; 0: rows are whole trajectories
     random_windows: bool = False  # with --window: windows that begin anywhere, no state carried, instead of streams
     seed: int = 0  # of weights, data order and latents
@@ -57,6 +65,8 @@ class TrainConfig:
     save_every: int = 500  # steps between checkpoints from which a run can go on
     log_every: int = 10  # steps between lines of metrics.jsonl, for which the host waits for the device
     precision: Literal["no", "bf16"] = "no"  # bf16: autocast; SSM kernels, KL and losses stay in float32
+    tf32: bool = True  # on a GPU: what is float32 in linear layers and convolutions is multiplied in TF32
+    compile: bool = False  # codec, heads and MLPs by torch.compile: minutes to begin, pays on a GPU if anywhere
     device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: a GPU where there is one
     cpu_threads: int = 0  # of torch, per process; 0: the cores shared out over the processes
     loader_threads: int = 2  # that decode batches ahead
@@ -69,7 +79,7 @@ class TrainConfig:
         for name in ("steps", "batch_size", "validate_every", "validation_episodes", "save_every", "log_every"):
             if isinstance(value := getattr(self, name), int) and value < 1:
                 raise ValueError(f"--{name.replace('_', '-')} must be 1 or more, not {value}")
-        for name in ("stop_at", "minutes", "window", "cache_gb"):
+        for name in ("stop_at", "minutes", "window", "cache_gb", "micro_batch"):
             if isinstance(value := getattr(self, name), int | float) and not 0 <= value < math.inf:
                 raise ValueError(f"--{name.replace('_', '-')} must be 0 or more, not {value}")
         if self.random_windows is True and self.window == 0:
@@ -145,10 +155,15 @@ def _defaults(early: argparse.Namespace) -> TrainConfig:
     name = resolve(asked, info.arrays["image"].shape[0] if info else 40)
     if info and name != asked and os.environ.get("RANK", "0") == "0":
         print(f"{asked} is {name} for images of {info.arrays['image'].shape[0]} pixels")
+    return preset_config(name, info, tyro.MISSING, tyro.MISSING)
+
+
+def preset_config(name: str, info: DatasetInfo | None, data: str, out: Path) -> TrainConfig:
+    """Return the run that a preset makes of a data set, if one is named, where nothing else is said."""
     preset = PRESETS[name]
     return TrainConfig(
-        data=tyro.MISSING,
-        out=tyro.MISSING,
+        data=data,
+        out=out,
         model=name,
         steps=preset.steps,
         batch_size=preset.batch_size,

@@ -8,39 +8,37 @@ torch's generator and the state that is carried from window to window.
 from __future__ import annotations
 
 import math
-import os
-import shutil
 import sys
-import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from accelerate.utils import gather_object
-from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflatten
-from tqdm import tqdm
 
+from ..datasets.bar import progress_bar
 from ..datasets.batch import Batch
 from ..datasets.loader import read_batch
 from ..datasets.reader import EpisodeDataset
+from .accumulation import accumulate, too_many_rows
 from .base import Loss, State, WorldModel
-from .checkpoint import BEST, CHECKPOINTS, describe, latest, load_weights, save_model, whole_folder
-from .clock import TrainingClock
+from .checkpoint import describe, latest, load_weights, read_state, save_best, save_training
+from .clock import TrainingClock, seconds_a_row
+from .compiled import compile_regions
 from .config import to_dict
-from .device import generator_state, make_accelerator, peak_memory, restore_generator, spawned_seed
+from .device import make_accelerator, peak_memory, spawned_seed
 from .families import build
-from .feed import build_loader, build_sampler
+from .feed import Upload, build_loader, build_sampler
 from .interrupt import StopRequest
-from .leave import leave
+from .leave import fail_together, leave
 from .optim import build_optimizer, lr_factor, set_lr
-from .run_folder import check_disk, check_out, lock, record_run
+from .processes import check_alike, facts, gather_own, restore_carry, restore_noise
+from .run_folder import check_out, record_run, take
 from .run_log import RunLog
 from .train_config import TrainConfig, check_fits, parse
 from .validation import batches_of, validate
 
-TRAINER_STATE = "trainer.pt"
 METRICS = "metrics.jsonl"
 LARGE = 10_000_000  # parameters from which a CPU run is announced with an estimate of its length
 
@@ -77,18 +75,28 @@ class Trainer:
         model = build(config.world_model)
         optimizer = build_optimizer(model, config.optim)
         self.parameters = sum(p.numel() for p in model.parameters())
+        if config.compile:
+            compile_regions(model, self.accelerator.device)
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
         self.step, self.best = 0, math.inf
         self.carry: State | None = None  # after the last window of streams; all else starts afresh
         self.clock = TrainingClock(self.accelerator.device)
         torch.manual_seed(spawned_seed(config.seed, self.accelerator.process_index))  # latents differ by process
         with ExitStack() as held:  # given back if the run cannot begin
-            held.enter_context(self._take_folder())  # before reading what another trainer may be replacing
+            if self.accelerator.is_main_process:  # before reading what another trainer may be replacing
+                held.enter_context(take(config.out, self.parameters))
             checkpoint = latest(config.out) if config.resume else None
+            check_alike(self.accelerator, facts(config, self.dataset, checkpoint))
             if checkpoint is not None:
                 self._restore(checkpoint)
             self._open_run()
             self.lock = held.pop_all()
+
+    @property
+    def rows_at_once(self) -> int:
+        """How many rows this process computes at once, at most."""
+        share = len(self.sampler.rows)
+        return min(self.config.micro_batch or share, share)
 
     @property
     def unwrapped(self) -> WorldModel:
@@ -97,17 +105,17 @@ class Trainer:
 
     def fit(self) -> int | None:
         """Train until `steps`, `stop_at` or `minutes`, or until asked to stop; return the signal that asked, if any."""
-        config, device = self.config, self.accelerator.device
+        config, upload = self.config, Upload(self.accelerator.device)
         loader = build_loader(config, self.dataset, self.sampler, self.step, self.accelerator)
         main = self.accelerator.is_main_process
-        bar = tqdm(total=config.steps, initial=self.step, unit="step", disable=not main, dynamic_ncols=True)
+        bar = progress_bar(total=config.steps, initial=self.step, unit="step", disable=not main, dynamic_ncols=True)
         goal = min(config.stop_at or config.steps, config.steps)
         end = End(0, self._late())
         since = self._mark()
         with self.lock, loader as batches, bar, StopRequest() as stop, self.clock.running():
             while self.step < goal and not (end.late or end.signal):
                 batch = next(batches)
-                loss, norm = self._update(batch.to(device))
+                loss, norm = self._update(upload(batch))
                 self.step += 1
                 bar.update()
                 end = self._agreed(End(stop.signal or 0, self._late()))
@@ -134,11 +142,10 @@ class Trainer:
         """Take one optimiser step; return the loss and the gradient's norm, both still on the device."""
         config = self.config
         set_lr(self.optimizer, lr_factor(self.step, config.steps, config.optim))
-        loss = self.model(batch if self.sampler.carries else batch.afresh(), self.carry)
-        if self.sampler.carries:
-            # a copy in one layout: views would keep whole sequences alive, and a restored state has no other layout
-            self.carry = tree_map(lambda x: x.clone(memory_format=torch.contiguous_format), loss.state)
-        self.accelerator.backward(loss.total)
+        carries = self.sampler.carries
+        fed = batch if carries else batch.afresh()
+        loss = accumulate(self.accelerator, self.model, fed, self.carry, self.rows_at_once, carries)
+        self.carry = loss.state
         norm = self.accelerator.clip_grad_norm_(self.model.parameters(), config.optim.clip)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
@@ -181,18 +188,14 @@ class Trainer:
     def _validate(self) -> None:
         """Measure the loss on validation episodes; keep the best model."""
         config = self.config
-        size = max(1, config.batch_size // self.accelerator.num_processes)
-        batches = batches_of(self.dataset, self.validation[: config.validation_episodes], size)
+        episodes = self.validation[: config.validation_episodes]
+        batches = batches_of(self.dataset, episodes, self.rows_at_once)
         means = validate(self.unwrapped, self.dataset, batches, config.seed, self.accelerator)
         self._write("validation", means)
         if means["loss"] < self.best:
             self.best = means["loss"]
-            self._save_best()
-
-    def _save_best(self) -> None:
-        if self.accelerator.is_main_process:
-            with whole_folder(self.config.out / BEST) as folder:
-                save_model(folder, self.unwrapped, self._describe())
+            if self.accelerator.is_main_process:
+                save_best(config.out, self.unwrapped, self._describe())
 
     def _describe(self) -> dict[str, Any]:
         return describe(
@@ -206,49 +209,28 @@ class Trainer:
 
     def _save(self) -> None:
         """Write a checkpoint from which the run goes on exactly, then drop the older ones."""
-        generators = gather_object([generator_state(self.accelerator.device)])
-        carries = gather_object([[leaf.cpu() for leaf in tree_leaves(self.carry)]] if self.sampler.carries else [])
-        if not self.accelerator.is_main_process:
-            return
-        folders = self.config.out / CHECKPOINTS
-        older = list(folders.glob("[0-9]*"))
-        final = folders / f"{self.step:08d}"
-        with whole_folder(final) as folder:
-            save_model(folder, self.unwrapped, self._describe())
+        own = gather_own(self.accelerator, self.carry)
+        if self.accelerator.is_main_process:
             state = {
                 "step": self.step,
                 "best": self.best,
                 "optimizer": self.optimizer.state_dict(),
-                "generators": generators,
-                "carries": carries,
                 "seconds": self.clock.seconds,
+                **own,
             }
-            torch.save(state, folder / TRAINER_STATE)
-        for folder in older:
-            if folder != final:
-                shutil.rmtree(folder)
+            save_training(self.config.out, self.unwrapped, self._describe(), state)
 
     def _restore(self, checkpoint: Path) -> None:
         """Put everything back to where `_save` was called."""
         load_weights(self.unwrapped, checkpoint)
-        state = torch.load(checkpoint / TRAINER_STATE, map_location="cpu", weights_only=True)
-        processes = self.accelerator.num_processes
-        if len(state["generators"]) != processes:
-            raise ValueError(
-                f"{checkpoint} was saved by {len(state['generators'])} processes and cannot go on exactly with "
-                f"{processes}: launch {len(state['generators'])}"
-            )
+        state = read_state(checkpoint)
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.best = state["step"], state["best"]
         self.clock.set(state["seconds"])
-        restore_generator(state["generators"][self.accelerator.process_index], self.accelerator.device)
+        restore_noise(state, self.accelerator, self.config.seed, self.step)
         if self.sampler.carries:
-            self._restore_carry(state["carries"][self.accelerator.process_index])
-
-    def _restore_carry(self, leaves: list[torch.Tensor]) -> None:
-        """Put what was carried back into the model's own structure, on the device."""
-        structure = tree_flatten(self.unwrapped.initial(len(self.sampler.rows)))[1]
-        self.carry = tree_unflatten([leaf.to(self.accelerator.device) for leaf in leaves], structure)
+            rows = self.sampler.rows
+            self.carry = restore_carry(state, self.unwrapped.initial(len(rows)), rows, self.accelerator.device)
 
     def _agreed(self, seen: End) -> End:
         """Return what any process has seen: all must leave the loop at the same step.
@@ -260,14 +242,6 @@ class Trainer:
         if self.accelerator.device.type != "cpu" and self.step % self.config.log_every:
             return End(0, False)
         return End(*map(max, zip(*gather_object([seen]), strict=True)))
-
-    def _take_folder(self) -> AbstractContextManager[Any]:
-        """Make the run folder, and keep it to this run: the main process holds the lock."""
-        if not self.accelerator.is_main_process:
-            return nullcontext()
-        check_disk(self.config.out, self.parameters)
-        self.config.out.mkdir(parents=True, exist_ok=True)
-        return lock(self.config.out)
 
     def _open_run(self) -> None:
         """Begin the log, and say what starts."""
@@ -286,20 +260,11 @@ class Trainer:
             f"{len(self.train)} training episodes of {self.dataset.info.spec.length} steps, {start} to {config.steps}"
         )
         if self.accelerator.device.type == "cpu" and self.parameters > LARGE and self.step < config.steps:
-            hours = self._seconds_a_step() * (config.steps - self.step) / 3600
+            row = read_batch(self.dataset, self.sampler.batch(0)[:1])
+            seconds = seconds_a_row(self.unwrapped, row) * len(self.sampler.rows)
+            hours = seconds * (config.steps - self.step) / 3600
             hours = min(hours, config.minutes / 60) if config.minutes else hours
             self.accelerator.print(f"on this CPU that takes about {hours:,.1f} hours")
-
-    def _seconds_a_step(self) -> float:
-        """Time forward and backward on one row, and scale to this process' share of a batch. Draws nothing."""
-        row = read_batch(self.dataset, self.sampler.batch(0)[:1])
-        with torch.random.fork_rng([]):
-            self.unwrapped(row).total.backward()
-            began = time.perf_counter()
-            self.unwrapped(row).total.backward()
-            seconds = time.perf_counter() - began
-        self.optimizer.zero_grad(set_to_none=True)
-        return seconds * len(self.sampler.rows)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -307,7 +272,10 @@ def run(arguments: Sequence[str]) -> int:
     config = parse(arguments)
     check_out(config)
     trainer = Trainer(config)
-    asked = trainer.fit()
+    try:
+        asked = trainer.fit()
+    except torch.OutOfMemoryError as error:
+        raise ValueError(too_many_rows(trainer.rows_at_once)) from error
     memory = peak_memory(trainer.accelerator.device)
     best = f"best validation loss {trainer.best:.2f}, " if math.isfinite(trainer.best) else ""
     trainer.accelerator.print(
@@ -324,16 +292,7 @@ def main() -> None:
     try:
         status = run(sys.argv[1:])
     except torch.OutOfMemoryError:
-        status = fail("the GPU's memory is too small: lower --batch-size, or use more processes")
+        status = fail_together("train_wm", "the GPU's memory is too small for the model")
     except (ValueError, OSError) as error:
-        status = fail(str(error))
+        status = fail_together("train_wm", str(error))
     leave(status)
-
-
-def fail(message: str) -> int:
-    """Say what is wrong, once where all processes know it, and by rank where one alone may; return the exit status."""
-    rank = os.environ.get("RANK", "0")
-    if rank == "0" or torch.distributed.is_initialized():
-        who = f", process {rank}" if rank != "0" else ""
-        print(f"train_wm{who}: {message}", file=sys.stderr)
-    return 2

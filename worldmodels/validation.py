@@ -36,8 +36,10 @@ def validate(
     with torch.random.fork_rng(devices):
         for index in range(accelerator.process_index, len(batches), accelerator.num_processes):
             torch.manual_seed(spawned_seed(seed, index))
-            loss = model(read_batch(dataset, batches[index]).to(accelerator.device))
-            for name, term in {"loss": loss.total, **loss.terms}.items():
+            batch = read_batch(dataset, batches[index]).to(accelerator.device)
+            loss = model(batch)
+            row_sum = loss.total * model.counted(batch).sum() / len(batch.first)
+            for name, term in {"loss": loss.total, **loss.terms, "row_sum": row_sum}.items():
                 sums[name] = sums.get(name, torch.zeros(())).double() + term.double().cpu() * len(batches[index])
     gathered = gather_object([{name: value.item() for name, value in sums.items()}])
     names = {name: None for part in gathered for name in part}

@@ -42,7 +42,7 @@ def test_a_batch_is_its_episodes_side_by_side(dataset):
         np.testing.assert_array_equal(batch.cont[row].numpy(), 1 - episode.terminal)
         np.testing.assert_array_equal(batch.first[row].numpy(), episode.is_first)
     assert batch.obs.shape == (2, LENGTH, 3, 20, 20)
-    assert [x.dtype for x in batch] == [torch.uint8, torch.float32, torch.float32, torch.float32, torch.bool]
+    assert [x.dtype for x in batch.tensors] == [torch.uint8, torch.float32, torch.float32, torch.float32, torch.bool]
     assert (batch.action[:, 0] == 0).all()
     assert batch.obs.flatten(0, 1).is_contiguous(memory_format=torch.channels_last)  # decoded in place, no copy
 
@@ -80,7 +80,7 @@ def test_order_is_the_samplers_from_any_step(dataset, threads, depth):
         batches = list(itertools.islice(loader, 6))  # kept, all at once: none is overwritten by a later one
     for step, batch in enumerate(batches, 4):
         wanted = read_batch(dataset, sampler.batch(step))
-        for ours, theirs in zip(batch, wanted, strict=True):
+        for ours, theirs in zip(batch.tensors, wanted.tensors, strict=True):
             assert torch.equal(ours, theirs)
 
 

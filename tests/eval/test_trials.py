@@ -27,7 +27,8 @@ def test_stack_follows_the_clock_and_the_axes_of_a_batch() -> None:
 def test_what_is_shown_does_not_share_memory_with_the_query() -> None:
     source = MemorySource(2)
     loaded = trials.load(source, [0, 1], [0, 1], trials.layout(source.episodes[0]))
-    for part in [*loaded.shown(), loaded.query_actions(), *loaded.given(1, 3), loaded.query_actions(3)]:
+    shown, given = loaded.shown().tensors, loaded.given(1, 3).tensors
+    for part in [*shown, loaded.query_actions(), *given, loaded.query_actions(3)]:
         assert part.untyped_storage().nbytes() == part.numel() * part.element_size()
     assert loaded.shown().obs.shape[1] == 7
     np.testing.assert_array_equal(loaded.query_actions()[1], source.episodes[1].action[7:])

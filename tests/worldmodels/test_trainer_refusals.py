@@ -122,6 +122,16 @@ def test_damaged_weights_are_named(toy_data, tmp_path):
         load_model(tmp_path)
 
 
+@pytest.mark.parametrize("damage", [lambda whole: b"", lambda whole: whole[:-100], lambda whole: b"x" * len(whole)])
+def test_a_damaged_checkpoint_is_named_with_its_mend(toy_data, tmp_path, damage):
+    out = tmp_path / "out"
+    train(toy_data, out, "--steps=1")
+    path = latest(out) / "trainer.pt"
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(ValueError, match=r"trainer\.pt is damaged: remove .*00000001, and the run begins anew"):
+        train(toy_data, out, "--resume", "--steps=2")
+
+
 def test_the_paper_presets_steps_are_the_papers():
     assert PRESETS["s4wm-2d"].steps == 100 * 8000 // 8  # epochs x training episodes / batch
     assert PRESETS["s4wm-3d"].steps == pytest.approx(57 * 28_000 / 8, rel=0.01)

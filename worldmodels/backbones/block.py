@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ...datasets.batch import most_starts
 from ..base import State
 from .convolution import segments
 
@@ -27,29 +28,20 @@ Norm = Literal["pre", "post"]
 class Resets:
     """Where the rows of a batch start anew, as all layers of a stack share it."""
 
-    def __init__(self, first: Tensor) -> None:
+    def __init__(self, first: Tensor, inside: int | None = None) -> None:
         self.first = first  # (B T) bool
+        self._inside = inside
 
     @cached_property
     def segment(self) -> Tensor:
-        """The number of the stretch that a step belongs to (B T) int64; 0 is what goes on from the carried state."""
-        return segments(self.first)
-
-    @property
-    def inside(self) -> bool:
-        """Whether a row starts anew after step 0."""
-        return self._summary[2] > 0
-
-    @property
-    def numbers(self) -> range:
-        """The segments that occur."""
-        return range(self._summary[0], self._summary[1] + 1)
+        """The number of the stretch that a step belongs to, from 0 in every row: (B T) int64."""
+        found = segments(self.first)
+        return found - found[:, :1]
 
     @cached_property
-    def _summary(self) -> list[int]:
-        """Lowest and highest segment, and the most resets inside a row. The host waits here: once a stack."""
-        segment = self.segment
-        return torch.stack([segment.min(), segment.max(), (segment[:, -1] - segment[:, 0]).max()]).tolist()
+    def inside(self) -> int:
+        """How often, at most, a row starts anew after step 0. Where nobody has said, the host waits: once a stack."""
+        return most_starts(self.first) if self._inside is None else self._inside
 
 
 class RunningSystem(ABC):

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from .blockwise import System
+from .exact import exact_product
 from .hippo import legs_nplr
 from .parameters import as_parameter
 from .planar import Planar, multiply_add, planar, real_of_inner
@@ -94,26 +95,26 @@ class DPLRKernel(SISO):
         A, right = self._matrices()
         power = A
         while right.shape[-1] < BLOCK:
-            right = torch.cat([right, power @ right], -1)
-            power = power @ power
+            right = torch.cat([right, exact_product(power, right)], -1)
+            power = exact_product(power, power)
         stride, left, blocks = power, self._readout()[:, None], math.ceil(length / BLOCK)
         while left.shape[1] < blocks:
-            left = torch.cat([left, left @ power], 1)
+            left = torch.cat([left, exact_product(left, power)], 1)
             if left.shape[1] < blocks:
-                power = power @ power
+                power = exact_product(power, power)
         return Factors(right, left[:, :blocks], A, stride)
 
     def advance(self, power: Tensor, x: Tensor, b: Tensor) -> Tensor:
         """Multiply states x (H B N) by the matrix `power` (H N N) and add b (H B N)."""
-        return torch.baddbmm(b, x, power.mT)
+        return b + exact_product(x, power.mT)
 
     def powers(self, factors: Factors, x: Tensor) -> Tensor:
         """Return A^{r+1} x for r < R: (H B N) -> (H R B N)."""
         batch, power = x.shape[1], factors.step.mT
-        ahead = x @ power
+        ahead = exact_product(x, power)
         while ahead.shape[1] < BLOCK * batch:
-            ahead = torch.cat([ahead, ahead @ power], 1)
-            power = power @ power
+            ahead = torch.cat([ahead, exact_product(ahead, power)], 1)
+            power = exact_product(power, power)
         return ahead.unflatten(1, (BLOCK, batch))
 
     def system(self) -> System:

@@ -56,9 +56,15 @@ class HybridStack(Backbone):
 
     def forward(self, g: Tensor, first: Tensor, state: State | None) -> tuple[Tensor, State]:
         """Run over a sequence, part by part; see `Backbone.forward`."""
+        return self.forward_counted(g, first, state, None)
+
+    def forward_counted(
+        self, g: Tensor, first: Tensor, state: State | None, inside: int | None
+    ) -> tuple[Tensor, State]:
+        """Run over a sequence, part by part; see `Backbone.forward_counted`."""
         x, states = g, []
         for index, part in enumerate(self._parts()):
-            x, after = part(x, first, None if state is None else state[index])
+            x, after = part.forward_counted(x, first, None if state is None else state[index], inside)
             states.append(after)
         return x, tuple(states)
 

@@ -8,7 +8,7 @@ carried state enters as A^{r+1} s; the last state comes by Horner's rule over th
 Axes: B batch, H channels, L time, N real state values (the real parts of n = N/2 complex ones, then the imaginary
 parts; carried apart from each other), R steps a block, Q blocks.
 
-Precision: the kernels need TF32 off for matrix products, which is torch's default.
+Precision: every product here is a float32 one on a GPU, too (`exact.py`).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from .block import SSM, Resets, RunningSystem
 from .blockwise import Blockwise, System
 from .convolution import causal_convolution
+from .exact import exact_product
 from .parameters import log_dt
 from .planar import Planar
 
@@ -81,10 +82,12 @@ class SISO(SSM):
         u = u.transpose(1, 2).contiguous()  # (B H L)
         factors = self.factors(u.shape[-1])
         s = None if state is None else torch.cat(state, -1).transpose(0, 1)  # (H B N)
+        if s is not None:
+            s = torch.where(resets.first[:, :1], 0.0, s)
         if resets.inside:
             y, last = self._with_resets(u, resets, s, factors)
         else:
-            y, last = self._whole(u, resets.first, s, factors)
+            y, last = self._whole(u, s, factors)
         real, imag = last.transpose(0, 1).chunk(2, -1)
         return torch.addcmul(y, self.D[:, None], u).transpose(1, 2), Planar(real.contiguous(), imag.contiguous())
 
@@ -93,11 +96,11 @@ class SISO(SSM):
         pays = len(state.real) * steps >= WORTH_BLOCKS
         return Blockwise(self.system(), state, steps) if pays else state
 
-    def _whole(self, u: Tensor, first: Tensor, state: Tensor | None, factors: Factors) -> tuple[Tensor, Tensor]:
+    def _whole(self, u: Tensor, state: Tensor | None, factors: Factors) -> tuple[Tensor, Tensor]:
         y = causal_convolution(u, self._kernel(factors, u.shape[-1]))
         if state is None:
             return y, self._last_state(u, None, factors)
-        free, entering = self._free_response(torch.where(first[:, :1], 0.0, state), factors, u.shape[-1])
+        free, entering = self._free_response(state, factors, u.shape[-1])
         return y + free, self._last_state(u, entering, factors)
 
     def _with_resets(self, u: Tensor, resets: Resets, state: Tensor | None, factors: Factors) -> tuple[Tensor, Tensor]:
@@ -105,7 +108,7 @@ class SISO(SSM):
         segment, length = resets.segment, u.shape[-1]
         kernel = self._kernel(factors, length)
         y, entering = torch.zeros_like(u), None
-        for index in resets.numbers:
+        for index in range(resets.inside + 1):
             mask = (segment == index)[:, None]  # (B 1 L)
             y = y + causal_convolution(u * mask, kernel) * mask
         if state is not None:
@@ -116,12 +119,13 @@ class SISO(SSM):
 
     @staticmethod
     def _kernel(factors: Factors, length: int) -> Tensor:
-        return (factors.left @ factors.right).flatten(1)[:, :length]  # (H Q R) -> (H L)
+        return exact_product(factors.left, factors.right).flatten(1)[:, :length]  # (H Q R) -> (H L)
 
     def _free_response(self, state: Tensor, factors: Factors, length: int) -> tuple[Tensor, Tensor]:
         """Return y_t = C A^{t+1} s for t < L, and the A^l s of `_last_state`: (H B N) -> (B H L), (H B N)."""
         ahead = self.powers(factors, state)  # (H R B N)
-        y = torch.einsum("hqn,hrbn->bhqr", factors.left, ahead).flatten(2)[..., :length]
+        y = exact_product(factors.left, ahead.flatten(1, 2).mT).unflatten(-1, ahead.shape[1:3])  # (H Q R B)
+        y = y.permute(3, 0, 1, 2).flatten(2)[..., :length]
         return y, ahead[:, (length - 1) % BLOCK]
 
     def _last_state(self, u: Tensor, entering: Tensor | None, factors: Factors) -> Tensor:
@@ -133,7 +137,7 @@ class SISO(SSM):
         blocks = math.ceil(u.shape[-1] / BLOCK)
         inputs = F.pad(u, (blocks * BLOCK - u.shape[-1], 0)).unflatten(-1, (blocks, BLOCK))  # (B H Q R)
         inputs = inputs.permute(1, 2, 0, 3).flatten(1, 2)  # (H Q*B R)
-        sums = (inputs @ factors.right.flip(-1).mT).unflatten(1, (blocks, -1))  # (H Q B N)
+        sums = exact_product(inputs, factors.right.flip(-1).mT).unflatten(1, (blocks, -1))  # (H Q B N)
         last, *others = sums.unbind(1)
         last = last if entering is None else last + entering
         for block in others:

@@ -46,10 +46,16 @@ class SSMStack(Backbone):
         return tuple(layer.kernel.initial(batch_size) for layer in self._layers())
 
     def forward(self, g: Tensor, first: Tensor, state: State | None) -> tuple[Tensor, State]:
-        """Run over a sequence; T = 1 takes the recurrent path. See `Backbone.forward`."""
+        """Run over a sequence; see `Backbone.forward`."""
+        return self.forward_counted(g, first, state, None)
+
+    def forward_counted(
+        self, g: Tensor, first: Tensor, state: State | None, inside: int | None
+    ) -> tuple[Tensor, State]:
+        """Run over a sequence; T = 1 takes the recurrent path. See `Backbone.forward_counted`."""
         if g.shape[1] == 1:
             return self._one_step(g, first, state)
-        resets = Resets(first)
+        resets = Resets(first, inside)
         return self._through(g, lambda i, x: self._layers()[i](x, resets, None if state is None else state[i]))
 
     def step_cache(self) -> tuple[Any, ...]:

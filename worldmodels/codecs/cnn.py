@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..networks import NORM_EPS
+from ..networks import Layers, Norm
 from .base import Decoder, Encoder
 
 
@@ -50,11 +50,8 @@ class CNNConfig:
         return self.smallest**2 * self.widths[-1]
 
 
-class ChannelNorm(nn.LayerNorm):
+class ChannelNorm(Norm):
     """LayerNorm over the channels of an (N C H W) tensor, then SiLU; permuting is free in channels-last memory."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels, eps=NORM_EPS)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N C H W) to (N C H W)."""
@@ -75,7 +72,7 @@ class CNNEncoder(Encoder):
         layers: list[nn.Module] = []
         for before, after in pairwise(widths):
             layers += [nn.Conv2d(before, after, 4, 2, 1, bias=False), ChannelNorm(after)]
-        self.layers = nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.layers = Layers(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, obs: Tensor) -> Tensor:
         """Map (N C H W) uint8 to (N E)."""
@@ -95,7 +92,7 @@ class CNNDecoder(Decoder):
         for before, after in pairwise(widths[:-1]):
             layers += [nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False), ChannelNorm(after)]
         layers.append(nn.ConvTranspose2d(widths[-2], widths[-1], 4, 2, 1))
-        self.layers = nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.layers = Layers(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (N F) to (N C H W)."""

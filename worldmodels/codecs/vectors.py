@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..networks import norm_act, perceptron
+from ..networks import Layers, norm_act, perceptron
 from ..symlog import symexp, symlog
 from .base import Decoder, Encoder
 
@@ -37,7 +37,7 @@ class VectorEncoder(Encoder):
     def __init__(self, config: VectorConfig) -> None:
         super().__init__()
         widths = [config.size] + [config.units] * config.layers
-        self.layers = nn.Sequential(*map(norm_act, widths[:-1], widths[1:]))
+        self.layers = Layers(*map(norm_act, widths[:-1], widths[1:]))
 
     def forward(self, obs: Tensor) -> Tensor:
         """Map (N V) to (N E)."""
