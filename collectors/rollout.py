@@ -160,7 +160,7 @@ def assemble(
     phase = np.full(spec.length, QUERY, np.uint8)
     phase[: spec.context] = CONTEXT
     return Episode(
-        image=image,
+        obs=image,
         action=one_hot,
         reward=reward,
         is_first=np.arange(spec.length) == 0,

@@ -48,9 +48,13 @@ class Batch(NamedTuple):
         return self._replace(action=action, first=first)
 
     def to(self, device: torch.device | str) -> Batch:
-        """Return the batch on `device`, `inside` counted; pinned memory is copied without waiting."""
+        """Return the batch on `device`, `inside` counted; pinned memory is copied to a GPU without waiting.
+
+        The way back waits: torch would return before the values are there, and the host would read what is not.
+        """
         counted = self if self.inside is not None else self._replace(inside=most_starts(self.first))
-        return counted._over(lambda x: x.to(device, non_blocking=True))
+        ahead = torch.device(device).type != "cpu"
+        return counted._over(lambda x: x.to(device, non_blocking=ahead))
 
     def contiguous(self) -> Batch:
         """Return a copy in memory of its own, all in one layout."""

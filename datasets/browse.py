@@ -14,11 +14,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .browse_episode import page_episode, sheet_shape
+from .episode import IMAGE
 from .files import remove, scratch
 from .reader import EpisodeDataset
 
 TEMPLATE = Path(__file__).with_name("browse.html")
 MARK = "<!-- the episodes come here -->"
+CURVES = 668  # pixels of the square in which vectors are drawn as curves: twice what it is shown in
 EVEN = 24  # episodes of a page whose user names none
 
 
@@ -101,7 +103,7 @@ def _entry(content: dict[str, Any]) -> dict[str, Any]:
 
 def _index(dataset: EpisodeDataset, shown: list[dict[str, Any]]) -> dict[str, Any]:
     info = dataset.info
-    height, width, _ = info.arrays["image"].shape
+    height, width, _ = info.observation.spec.shape if info.observation.name == IMAGE else (CURVES, CURVES, 1)
     return {
         "environment": info.environment,
         "options": info.options,

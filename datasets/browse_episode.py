@@ -1,6 +1,6 @@
-"""What a page holds of one episode: its frames as sheets of lossless WebP, and its side arrays as plain values.
+"""What a page holds of one episode: its frames as sheets of lossless WebP, or its vectors, and side arrays as values.
 
-Axes: T time, H height, W width, C channels, A action, N frames of a sheet, M objects.
+Axes: T time, H height, W width, C channels, F features, A action, N frames of a sheet, M objects.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from .episode import QUERY, core_arrays
+from .episode import COMMON, IMAGE, QUERY, VECTOR
 from .frames.scene import SPHERE_COLORS
 from .reader import EpisodeDataset
 from .splits import SPLITS
@@ -29,11 +29,14 @@ def page_episode(dataset: EpisodeDataset, episode: int) -> dict[str, Any]:
         ValueError: if there is no such episode.
         DatasetError: if the data are damaged.
     """
+    name = dataset.info.observation.name
+    seen = dataset.read(name, episode)
     return {
         "episode": episode,
         "split": next(name for name in SPLITS if len(dataset.info.splits.select(name, np.array([episode])))),
         "length": dataset.length(episode),
-        "sheets": sheets(dataset.read("image", episode)),
+        "sheets": sheets(seen) if name == IMAGE else [],
+        "vector": _rounded(seen, 4) if name == VECTOR else None,  # (T F)
         "reward": _rounded(dataset.read("reward", episode), 6),
         "action": _actions(dataset, episode),
         "query": _runs(dataset.read("phase", episode) == QUERY),
@@ -117,7 +120,8 @@ def _colors(dataset: EpisodeDataset, episode: int, count: int) -> list[str]:
 
 def _values(dataset: EpisodeDataset, episode: int) -> dict[str, Any]:
     """Return the side arrays that no picture shows: {name: a list over time, or one value}."""
-    known = set(core_arrays((), 0)) - {"context", "seed", "teleport_from"}
+    shown_apart = {dataset.info.observation.name, "action"}
+    known = shown_apart | (set(COMMON) - {"context", "seed", "teleport_from"})
     found: dict[str, Any] = {}
     for name, spec in dataset.info.arrays.items():
         if name in known | DRAWN or np.prod(spec.shape) > SHOWN:

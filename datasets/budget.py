@@ -42,5 +42,5 @@ def batch_bytes(info: DatasetInfo, rows: list[Row], pin_memory: bool = False) ->
     """Return the memory of the batch that `rows` make; of pinned memory, torch takes a power of two for each tensor."""
     steps = sum(row_length(row) for row in rows)
     action = 4 * math.prod(info.arrays["action"].shape)
-    sizes = [steps * size for size in (step_bytes(info.arrays["image"]), action, 4, 4, 1)]  # reward, cont, first
+    sizes = [steps * size for size in (step_bytes(info.observation.spec), action, 4, 4, 1)]  # reward, cont, first
     return sum(1 << (size - 1).bit_length() for size in sizes) if pin_memory else sum(sizes)

@@ -69,6 +69,12 @@ class Cache:
         with self._lock:
             self._drop(key)
 
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._kept.clear()
+            self._bytes = 0
+
     def after_fork(self) -> None:
         """Begin anew where another thread was at it, which the fork has left to the parent in mid-work."""
         if self._lock.locked():

@@ -1,6 +1,6 @@
 """A batch in the making: memory of its own, which several threads may fill side by side.
 
-Axes: B batch, T time, H height, W width, C channels, A action.
+Axes: B batch, T time, H height, W width, C channels, F features, A action.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from functools import lru_cache, partial
 import torch
 
 from .batch import Batch
+from .episode import IMAGE
 from .frames.renderers import MUJOCO, render_on
-from .reader import EpisodeDataset
+from .reader import EpisodeDataset, Readable
 from .samplers import Row, row_length
 
 
@@ -70,7 +71,7 @@ class Draft:
 
     def __init__(
         self,
-        dataset: EpisodeDataset,
+        dataset: Readable,
         rows: Sequence[Row],
         pin_memory: bool,
         draw_on: torch.device | None,
@@ -83,11 +84,13 @@ class Draft:
         def empty(dtype: torch.dtype, shape: tuple[int, ...] = ()) -> torch.Tensor:
             return torch.empty((len(rows), self.length, *shape), dtype=dtype, pin_memory=pin_memory)
 
-        self.image = None if self.draws else empty(torch.uint8, info.arrays["image"].shape)  # (B T H W C)
+        self.name, spec = info.observation
+        dtype = torch.uint8 if self.name == IMAGE else torch.float32
+        self.obs = None if self.draws else empty(dtype, spec.shape)  # (B T H W C), (B T F)
         self.action = empty(torch.float32, info.arrays["action"].shape)  # (B T A)
         self.reward, self.cont = empty(torch.float32), empty(torch.float32)  # (B T)
         self.first = empty(torch.bool)  # (B T)
-        self._image = None if self.image is None else self.image.numpy()
+        self._obs = None if self.obs is None else self.obs.numpy()
         self._small = [x.numpy() for x in (self.action, self.reward, self.cont, self.first)]
 
     @property
@@ -98,15 +101,17 @@ class Draft:
 
     @property
     def batch(self) -> Batch:
-        """The batch. `obs` (B T C H W) is a view of the frames as they are decoded."""
-        assert self.image is not None, "not drawn yet"
-        return Batch(self.image.permute(0, 1, 4, 2, 3), self.action, self.reward, self.cont, self.first)
+        """The batch. Images (B T C H W) are a view of the frames as they are decoded."""
+        assert self.obs is not None, "not drawn yet"
+        obs = self.obs.permute(0, 1, 4, 2, 3) if self.name == IMAGE else self.obs
+        return Batch(obs, self.action, self.reward, self.cont, self.first)
 
     def _draw(self) -> None:
         assert self.draw_on is not None
+        assert isinstance(self.dataset, EpisodeDataset)  # a replay's frames are stored
         views = [self.dataset.view(*segment) for row in self.rows for segment in row]
         with beside(self.draw_on):
-            self.image = render_on(views, self.draw_on).unflatten(0, (-1, self.length))
+            self.obs = render_on(views, self.draw_on).unflatten(0, (-1, self.length))
 
     def _fill(self, number: int) -> None:
         """Read one row."""
@@ -114,8 +119,8 @@ class Draft:
         start = 0
         for segment in self.rows[number]:
             there = slice(start, start + segment.stop - segment.start)
-            if self._image is not None:
-                self.dataset.read("image", *segment, out=self._image[number, there], goes_on=self.goes_on)
+            if self._obs is not None:
+                self.dataset.read(self.name, *segment, out=self._obs[number, there], goes_on=self.goes_on)
             action[there] = self.dataset.read("action", *segment)
             reward[there] = self.dataset.read("reward", *segment)
             cont[there] = ~self.dataset.read("terminal", *segment)

@@ -37,13 +37,14 @@ def seal(payload: dict[str, Any]) -> str:
     return json.dumps({**payload, "crc32c": google_crc32c.value(body)}, sort_keys=True, indent=1) + "\n"
 
 
-def unseal(folder: Folder, file: str, name: str) -> dict[str, Any]:
+def unseal(folder: Folder, file: str, name: str, newest: int = FORMAT) -> dict[str, Any]:
     """Read what `seal` wrote.
 
     Args:
         folder: where the file is.
         file: its path there.
         name: what messages call it: "data/toy/shards/000000-000008: manifest.json".
+        newest: the last format of this file that is read.
 
     Raises:
         DatasetError: if the file is missing, or differs from what was written by a single bit.
@@ -58,8 +59,8 @@ def unseal(folder: Folder, file: str, name: str) -> dict[str, Any]:
     except (ValueError, AttributeError):
         raise DatasetError(f"{name} is damaged: it is not the JSON that was written") from None
     version = payload.get("format")
-    if isinstance(version, int) and version > FORMAT:
-        raise TooNewError(f"{name} has format {version}; this longdream reads up to {FORMAT}: upgrade it")
+    if isinstance(version, int) and version > newest:
+        raise TooNewError(f"{name} has format {version}; this longdream reads up to {newest}: upgrade it")
     # Written again it must give the same bytes: that covers white space and the order of keys as well as the values.
     if crc is None or seal(payload).encode() != text:
         raise DatasetError(f"{name} is damaged: it does not match its checksum")

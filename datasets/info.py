@@ -13,17 +13,20 @@ import google_crc32c
 import numpy as np
 
 from .. import __version__
-from .episode import ArraySpec, EpisodeSpec
+from .episode import IMAGE, VECTOR, ArraySpec, EpisodeSpec, Observation, observation_name
 from .files import FORMAT, DatasetError, unseal
 from .folder import Where, open_folder
 from .splits import Splits
 
 INFO = "dataset.json"  # the file's name
+CHANGING = ("episodes", "capacity", "longdream", "splits")  # what the episodes' bytes do not depend on
+NEWEST = 2  # format of the file where there are vectors, or a capacity; all else is written as ever, in FORMAT
 STORED, ON_READ = "stored", "on-read"  # where frames come from
 CHUNK = 50  # time steps compressed together
 SHARD_BYTES = 200e6  # raw bytes of the episodes of one shard
 FEWEST, MOST = 8, 128  # episodes of one shard
 CHUNKED_BYTES = 1024  # arrays with at least this many bytes a step are read window by window
+CHUNKED_VECTOR_BYTES = 256  # vectors with at least this many: a replay of millions of them is not to be in memory
 
 
 class ShardRange(NamedTuple):
@@ -46,12 +49,14 @@ class DatasetInfo:
     options: dict[str, Any]  # the environment's, as JSON values
     spec: EpisodeSpec
     seed: int
-    episodes: int  # the target; fewer may be there
+    episodes: int  # the target; fewer may be there. 0 where there is none: a replay
     splits: Splits
     arrays: dict[str, ArraySpec]
     episodes_per_shard: int
     chunk: int = CHUNK
     recipe: str | None = None  # draws the frames on reading (frames/recipes.py); None: they are stored
+    capacity: int | None = None  # steps, of the replay of an online run: episodes are added at the end for ever, and
+    # the oldest shards leave. None: a data set of a fixed number of episodes
     longdream: str = __version__  # the version that began the data set
 
     def to_json(self) -> dict[str, Any]:
@@ -62,7 +67,10 @@ class DatasetInfo:
         plain["arrays"] = {name: spec._asdict() for name, spec in self.arrays.items()}
         if self.recipe is None:
             del plain["recipe"]  # so that data sets from before there were recipes keep their fingerprint
-        return json.loads(json.dumps({"format": FORMAT, **plain}))  # tuples become lists
+        if self.capacity is None:
+            del plain["capacity"]
+        known_ever = self.capacity is None and self.observation.name == IMAGE
+        return json.loads(json.dumps({"format": FORMAT if known_ever else NEWEST, **plain}))  # tuples become lists
 
     @classmethod
     def read(cls, where: Where) -> DatasetInfo:
@@ -78,7 +86,7 @@ class DatasetInfo:
         if not there:
             raise DatasetError(f"{root} holds no {INFO}: it is no data set, or collecting never began")
         try:
-            payload = unseal(root, INFO, str(root / INFO))
+            payload = unseal(root, INFO, str(root / INFO), NEWEST)
         except DatasetError as error:
             advice = "remove it and run the same `collect` command again, the episodes are kept"
             raise DatasetError(f"{error}; {advice}" if "damaged" in str(error) else str(error)) from None
@@ -99,13 +107,19 @@ class DatasetInfo:
     @cached_property
     def fingerprint(self) -> int:
         """A crc32c of all that decides the episodes' bytes: every shard carries it, so strays are noticed."""
-        decides = {k: v for k, v in self.to_json().items() if k not in ("episodes", "longdream", "splits")}
+        decides = {k: v for k, v in self.to_json().items() if k not in CHANGING}
         return google_crc32c.value(json.dumps(decides, sort_keys=True).encode())
 
     @property
     def frames(self) -> str:
         """Return "on-read" or "stored"."""
         return STORED if self.recipe is None else ON_READ
+
+    @cached_property
+    def observation(self) -> Observation:
+        """Return what is observed."""
+        name = observation_name(self.arrays)
+        return Observation(name, self.arrays[name])
 
     @cached_property
     def stored(self) -> dict[str, ArraySpec]:
@@ -121,28 +135,35 @@ class DatasetInfo:
             found = [f"environment is {self.environment}, not {other.environment}"]
         decided = ("seed", "episodes_per_shard") if self.frames == other.frames else ("seed",)
         found += [f"{key} is {mine[key]}, not {yours[key]}" for key in decided if mine[key] != yours[key]]
+        if (self.capacity is None) != (other.capacity is None):
+            found.append(f"it is {_kind(self)}, not {_kind(other)}")
         if self.frames != other.frames:
             found.append(f"frames is {self.frames}, not {other.frames}")
         if self.splits != other.splits:
             found.append(f"split is {self.splits}, not {other.splits}")
         if not found and self.fingerprint != other.fingerprint:
-            found = [f"{key} is {mine[key]}, not {yours[key]}" for key in mine
-                     if mine[key] != yours[key] and key not in ("episodes", "longdream")]  # fmt: skip
+            found = [f"{key} is {mine[key]}, not {yours.get(key)}" for key in mine
+                     if mine[key] != yours.get(key) and key not in ("episodes", "capacity", "longdream")]  # fmt: skip
         return found
 
     def shard_ranges(self) -> list[ShardRange]:
-        """Return what every shard of the whole data set holds."""
+        """Return what every shard of the whole data set holds; of a replay nobody can say."""
         size = self.episodes_per_shard
         return [ShardRange(first, min(first + size, self.episodes)) for first in range(0, self.episodes, size)]
 
     def is_chunked(self, name: str) -> bool:
         """True for the big arrays: chunks of `chunk` steps, which a window reads alone. The others are one chunk."""
         spec = self.arrays[name]
-        return spec.per_step and step_bytes(spec) >= CHUNKED_BYTES
+        small = CHUNKED_VECTOR_BYTES if name == VECTOR == self.observation.name else CHUNKED_BYTES
+        return spec.per_step and step_bytes(spec) >= small
 
     def padded(self, lengths: np.ndarray) -> np.ndarray:
         """Round episode lengths up to whole chunks: every episode starts on one."""
         return -(-lengths // self.chunk) * self.chunk
+
+
+def _kind(info: DatasetInfo) -> str:
+    return "a data set" if info.capacity is None else "the replay of an online run"
 
 
 def step_bytes(spec: ArraySpec) -> int:

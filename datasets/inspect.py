@@ -9,6 +9,7 @@ from .reader import EpisodeDataset
 from .splits import SPLITS
 from .statistics import count
 
+TRAINED_ON = "; the run itself trains on all of them"
 TO_GO_ON = " (run the same `collect` command again to go on)"
 
 
@@ -24,8 +25,8 @@ def describe(dataset: EpisodeDataset, progress: Callable[[int, int], object] = l
     splits = ", ".join(f"{name} {len(dataset.split(name)):,}" for name in SPLITS[:-1])
     rows = [
         ("environment", f"{info.environment} (options: {options})"),
-        ("episodes", f"{len(dataset):,} of {info.episodes:,}{'' if len(dataset) >= info.episodes else TO_GO_ON}"),
-        ("splits", f"{splits} (ratio {info.splits})"),
+        ("episodes", _episodes(dataset)),
+        ("splits", f"{splits} (ratio {info.splits}{'' if info.capacity is None else TRAINED_ON})"),
         ("steps", f"{_lengths(dataset)}; context {info.spec.context}, query {info.spec.query}"),
         ("seed", f"{info.seed} (begun with longdream {info.longdream})"),
         ("on disk", _sizes(dataset)),
@@ -33,6 +34,15 @@ def describe(dataset: EpisodeDataset, progress: Callable[[int, int], object] = l
         *(count(dataset, progress).rows() if len(dataset) else []),
     ]  # fmt: skip
     return "\n".join(f"{name:<20} {value}" for name, value in rows)
+
+
+def _episodes(dataset: EpisodeDataset) -> str:
+    """Say how many there are, and how many there are to be."""
+    info, there = dataset.info, len(dataset)
+    if info.capacity is None:
+        return f"{there:,} of {info.episodes:,}{'' if there >= info.episodes else TO_GO_ON}"
+    which = f", number {dataset.indices[0]:,} to {dataset.indices[-1]:,}" if there else ""
+    return f"{there:,}{which}: the replay of an online run, which keeps the last {info.capacity:,} steps"
 
 
 def _array(dataset: EpisodeDataset, name: str) -> str:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 
 from .cache import Cache
-from .episode import ArraySpec, Episode, core_arrays
+from .episode import ArraySpec, Episode, EpisodeSpec
 from .files import DatasetError
 from .folder import Folder, Where, open_folder
 from .frames.recipes import RECIPES
@@ -21,8 +21,11 @@ from .shard import Shard, committed
 from .tar import Tar
 from .tar_index import read_index
 
+Result = TypeVar("Result")
+
 OPENERS = 4  # threads that open shards: on a cold or a network disk most of the time is waiting
 FAR_OPENERS = 16  # in an object store all of it
+TRIES = 10  # to open a replay that is being written
 
 
 class Piece(Protocol):
@@ -49,8 +52,22 @@ class Piece(Protocol):
         """Return the size of one array's files in bytes; "": of all."""
 
 
+class Readable(Protocol):
+    """What batches are read from: a data set, or a replay that is still growing."""
+
+    info: DatasetInfo
+
+    def read(
+        self, name: str, episode: int, start: int, stop: int, out: np.ndarray | None = None, goes_on: bool = True
+    ) -> np.ndarray:
+        """As `EpisodeDataset.read`."""
+
+
 class EpisodeDataset:
     """The episodes of the data set at a place that are there by now. Reading never writes, and holds no file open.
+
+    The replay of an online run may be read while the run goes on: an episode is found again in the larger shard that
+    has replaced its own. The oldest episodes may be gone by the time they are asked for.
 
     Attributes:
         folder: the place.
@@ -95,6 +112,11 @@ class EpisodeDataset:
         """Return the number of steps of an episode."""
         return int(self.lengths[self._row(episode)])
 
+    def extent(self, episode: int) -> EpisodeSpec:
+        """Return the lengths of an episode's phases, its own: `info.spec` says what most have."""
+        context = int(self.value("context", episode))
+        return EpisodeSpec(context, self.length(episode) - context)
+
     def disk_bytes(self, name: str = "") -> int:
         """Return the size of the shards' files, or of those of one array, in bytes."""
         return sum(piece.disk_bytes(name) for piece in self._pieces)
@@ -111,7 +133,7 @@ class EpisodeDataset:
         """Return steps `start` to `stop` (exclusive; None: the end) of one array of an episode.
 
         Args:
-            name: of the array: "image", "action", ...; one with a value per step.
+            name: of the array: "image", "vector", "action", ...; one with a value per step.
             episode: its index.
             start: first step.
             stop: the step after the last.
@@ -134,7 +156,7 @@ class EpisodeDataset:
         elif out.shape != shape or out.dtype != spec.dtype or not out.flags.c_contiguous:
             raise ValueError(f"`out` is {out.dtype} {out.shape}, not a contiguous {spec.dtype} {shape}")
         if start < stop and name in self.info.stored:
-            self._pieces[self._owners[row]].read(name, episode, start, stop, out, goes_on)
+            self._of_piece(row, lambda piece: piece.read(name, episode, start, stop, out, goes_on))
         elif start < stop:
             render_views([self.view(episode, start, stop)], self.info.options["renderer"], out)
         return out
@@ -158,7 +180,7 @@ class EpisodeDataset:
             DatasetError: if the data are damaged.
         """
         self._spec(name, per_step=False)
-        return self._pieces[self._owners[self._row(episode)]].value(name, episode).copy()
+        return self._of_piece(self._row(episode), lambda piece: piece.value(name, episode).copy())
 
     def episode(self, episode: int) -> Episode:
         """Return a whole episode with all its arrays.
@@ -171,11 +193,7 @@ class EpisodeDataset:
             name: self.read(name, episode) if spec.per_step else self.value(name, episode)
             for name, spec in self.info.arrays.items()
         }
-        core = core_arrays((), 0)
-        scalars = {name: int(found[name]) for name, spec in core.items() if not spec.per_step}
-        arrays = {name: found[name] for name, spec in core.items() if spec.per_step}
-        extras = {name: value for name, value in found.items() if name not in core}
-        return Episode(**arrays, **scalars, extras=extras)  # type: ignore[arg-type]
+        return Episode.from_named(found)
 
     def _spec(self, name: str, per_step: bool) -> ArraySpec:
         spec = self.info.arrays.get(name)
@@ -185,25 +203,51 @@ class EpisodeDataset:
             raise ValueError(f"there is no array {name!r} with {kind}; there are {', '.join(names)}")
         return spec
 
+    def _of_piece(self, row: int, work: Callable[[Piece], Result]) -> Result:
+        """Return what `work` makes of the piece that holds an episode."""
+        owner = self._owners[row]
+        piece = self._pieces[owner]
+        try:
+            return work(piece)
+        except DatasetError as error:
+            if self.info.capacity is None or not isinstance(piece, Shard) or piece.folder.exists():
+                raise
+            episode = int(self.indices[row])
+            places = [p for p in committed(self.folder, self.info) if p.range.first <= episode < p.range.stop]
+            if not places:
+                raise DatasetError(
+                    f"{self.folder}: episode {episode} has left the replay, whose run goes on: run the command again"
+                ) from error
+            self._pieces[owner] = larger = Shard(places[0].folder, self.info, self.cache)
+            return work(larger)
+
     def _row(self, episode: int) -> int:
         """Return where an episode is in `indices`."""
         row = int(np.searchsorted(self.indices, episode))
         if row == len(self.indices) or self.indices[row] != episode:
-            raise ValueError(
-                f"episode {episode} is not in {self.folder}, which holds {len(self)} of {self.info.episodes}"
-            )
+            wanted = "" if self.info.capacity is not None else f" of {self.info.episodes}"
+            raise ValueError(f"episode {episode} is not in {self.folder}, which holds {len(self)}{wanted}")
         return row
 
 
 def _open_pieces(folder: Folder, info: DatasetInfo, cache: Cache) -> list[Piece]:
     """Open the tars of a data set, or else its shards."""
     tars = read_index(folder, info)
-    jobs: list[Callable[[], Piece]]
     if tars:
         known = folder.listed()
-        jobs = [partial(Tar, known, name, record, info, cache) for name, record in tars.items()]
-    else:
-        jobs = [partial(Shard, place.folder, info, cache) for place in committed(folder, info)]
+        return _all(folder, [partial(Tar, known, name, record, info, cache) for name, record in tars.items()])
+    for _ in range(TRIES):
+        places = committed(folder, info)
+        try:
+            return _all(folder, [partial(Shard, place.folder, info, cache) for place in places])
+        except DatasetError:
+            if info.capacity is None or all(place.folder.exists() for place in places):
+                raise  # otherwise its run has just removed a shard: look again
+    raise DatasetError(f"{folder}: its run removes shards faster than they can be opened: try again")
+
+
+def _all(folder: Folder, jobs: Sequence[Callable[[], Piece]]) -> list[Piece]:
+    """Open several pieces side by side."""
     with ThreadPoolExecutor(OPENERS if folder.near else FAR_OPENERS) as pool:
         return list(pool.map(lambda job: job(), jobs))
 

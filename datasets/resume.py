@@ -36,10 +36,11 @@ def begin(root: Where, wanted: DatasetInfo) -> None:
         raise ValueError(
             f"{root} holds another data set: {'; '.join(differences)}. Take another folder, or go on with its settings"
         )
-    stops = [place.range.stop for place in committed(root, there)]
-    if max(stops, default=0) > wanted.episodes:
-        raise ValueError(f"{root} holds {max(stops)} episodes already: {wanted.episodes} would add none")
-    _set_target(root, there, wanted.episodes)
+    if wanted.capacity is None:
+        stops = [place.range.stop for place in committed(root, there)]
+        if max(stops, default=0) > wanted.episodes:
+            raise ValueError(f"{root} holds {max(stops)} episodes already: {wanted.episodes} would add none")
+    _set_target(root, there, wanted)
 
 
 def set_damaged_aside(root: Where, info: DatasetInfo, progress: Progress) -> None:
@@ -79,9 +80,10 @@ def finish(root: Where, wanted: DatasetInfo) -> None:
         if place.range not in current:
             target.remove(place.range)
     if there.episodes < wanted.episodes:  # another collector, with a smaller target, began after this one
-        _set_target(root, there, wanted.episodes)
+        _set_target(root, there, wanted)
 
 
-def _set_target(root: Where, there: DatasetInfo, episodes: int) -> None:
-    if there.episodes != episodes:
-        open_target(root).write_info(dataclasses.replace(there, episodes=episodes), replace=True)
+def _set_target(root: Where, there: DatasetInfo, wanted: DatasetInfo) -> None:
+    new = dataclasses.replace(there, episodes=wanted.episodes, capacity=wanted.capacity)
+    if new != there:
+        open_target(root).write_info(new, replace=True)

@@ -20,6 +20,8 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
+STARTS = ("anywhere", "episode")  # of `Windows`
+
 
 class Segment(NamedTuple):
     """Steps `start` to `stop` (exclusive) of an episode."""
@@ -179,28 +181,37 @@ class Streams(Sampler):
 class Windows(Sampler):
     """Windows that begin anywhere: at a step drawn from all steps of all episodes, so longer ones come more often.
 
+    Or, if so asked, at the first step of an episode drawn from all alike.
+
     Where its episode ends inside a window, others follow from their first step, drawn from all alike, of any lengths:
     `Batch.first` marks the border, and the model forgets there what was before. Nothing is carried into a window, so
     its own first step, mostly in the middle of an episode, is a beginning for the model too, although no episode
     begins there and an action led to it: whoever trains on it says so by `Batch.afresh`, as DreamerV3's replay does.
 
     Raises:
-        ValueError: as `Sampler`, or if the window has no step.
+        ValueError: as `Sampler`, if the window has no step, or there is no such start.
     """
 
     _: KW_ONLY
     window: int  # W, in steps
+    start: str = "anywhere"  # or "episode"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_window(self.window)
+        if self.start not in STARTS:
+            raise ValueError(f"windows do not start {self.start!r}; they do {' or '.join(STARTS)}")
         self._ends = np.cumsum(self.lengths)  # (E) where each episode ends, counted over all steps
         self._most = -(-(self.window - 1) // int(self.lengths.min()))  # episodes that may follow the first of a row
 
     def batch(self, step: int) -> list[Row]:
         """Return this rank's windows of batch `step`; every rank draws those of all, from one generator."""
         generator = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(step,)))
-        starts = generator.integers(self._ends[-1], size=self.batch_size)
+        if self.start == "episode":
+            places = generator.integers(len(self.episodes), size=self.batch_size)
+            starts = self._ends[places] - self.lengths[places]
+        else:
+            starts = generator.integers(self._ends[-1], size=self.batch_size)
         following = generator.integers(len(self.episodes), size=(self.batch_size, self._most))
         return [self._cut(starts[row], following[row]) for row in self.rows]
 

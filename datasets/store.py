@@ -8,7 +8,6 @@ on one folder can only lose time. Nothing in it depends on the clock or on who w
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import errno
 import os
 from collections.abc import Iterable
@@ -20,14 +19,13 @@ import zarr
 from zarr.codecs import ZstdCodec
 
 from .chunk_writer import LEVEL, ChunkedWriter
-from .episode import ArraySpec, Episode
+from .episode import COMMON, Episode
 from .files import flush, flush_all, remove, scratch, seal
 from .info import DatasetInfo, ShardRange
 from .manifest import Manifest, record_files
 from .shard import SHARDS
 
 RESERVED = ("length", "offset")  # arrays of the shard itself
-_CORE = {field.name for field in dataclasses.fields(Episode)} - {"extras"}
 
 
 def shards_folder(root: Path) -> Path:
@@ -124,7 +122,7 @@ class _ShardWriter:
 
     def append(self, index: int, episode: Episode) -> None:
         """Add one episode."""
-        arrays = _arrays_of(index, episode, self.info.stored)
+        arrays = _arrays_of(index, episode, self.info)
         self.lengths.append(len(episode))
         padding = int(self.info.padded(np.array(len(episode)))) - len(episode)
         for name, value in arrays.items():
@@ -174,14 +172,15 @@ def _write_whole(group: zarr.Group, name: str, values: np.ndarray) -> None:
     array[...] = values
 
 
-def _arrays_of(index: int, episode: Episode, arrays: dict[str, ArraySpec]) -> dict[str, np.ndarray]:
+def _arrays_of(index: int, episode: Episode, info: DatasetInfo) -> dict[str, np.ndarray]:
     """Return an episode's arrays by name, checked against what the data set says of them."""
-    strange = set(episode.extras) ^ (set(arrays) - _CORE)
+    observation, named = info.observation.name, episode.named(info.observation.name)
+    strange = set(episode.extras) ^ (set(info.stored) - {observation, "action", *COMMON})
     if strange:
         raise ValueError(f"episode {index} and its environment's `extras` disagree about {', '.join(sorted(strange))}")
     found = {}
-    for name, spec in arrays.items():
-        value = getattr(episode, name) if name in _CORE else episode.extras[name]
+    for name, spec in info.stored.items():
+        value = named[name]
         if not isinstance(value, np.ndarray):
             value = np.array(value, spec.dtype)
         shape = (len(episode), *spec.shape) if spec.per_step else spec.shape

@@ -82,7 +82,10 @@ class LocalTarget(Target):
             os.rename(self.root / SHARDS / what.name, away)
 
     def remove(self, what: ShardRange) -> None:
-        remove(self.root / SHARDS / what.name)
+        gone = scratch(self.root / "tmp", what.name)
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(self.root / SHARDS / what.name, gone)  # at once: who reads finds a whole shard or none
+        remove(gone)
 
     def remove_stale(self) -> None:
         remove_stale(self.root / "tmp")

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import pairwise
 from typing import NamedTuple, TypeVar
 
 import google_crc32c
@@ -62,13 +63,26 @@ def verify(
         check = partial(_tar_problems, folder, info)
         return _collect(side_by_side(list(tars.items()), check, workers), len(tars), progress)
     places = committed(folder, info)
-    checks = check_shards(places, info, _or_say_so, workers)
+    check_shard = _or_say_so if info.capacity is None else _or_gone
+    checks = check_shards(places, info, check_shard, workers)
     problems = _collect((checked.problems for checked in checks), len(places), progress)
+    return problems + _missing(folder, info, places)
+
+
+def _missing(folder: Folder, info: DatasetInfo, places: list[Place]) -> list[str]:
+    """Return a line for each shard that is to be there and is not; a replay has all from its first to its last."""
+    if info.capacity is not None:
+        return [
+            f"{folder / SHARDS}: episodes {before.range.stop} to {after.range.first - 1} are missing"
+            for before, after in pairwise(places)
+            if before.range.stop < after.range.first
+        ]
     present = {place.range.first: place.range.stop for place in places}
-    for wanted in info.shard_ranges():
-        if present.get(wanted.first, 0) < wanted.stop:
-            problems.append(f"{folder / SHARDS / wanted.name} is missing: it was not collected yet, or was removed")
-    return problems
+    return [
+        f"{folder / SHARDS / wanted.name} is missing: it was not collected yet, or was removed"
+        for wanted in info.shard_ranges()
+        if present.get(wanted.first, 0) < wanted.stop
+    ]
 
 
 def check_shards(
@@ -133,6 +147,12 @@ def _or_say_so(place: Place, info: DatasetInfo) -> list[str]:
         return [str(error)]
     except OSError as error:
         return [f"{error.filename or place.folder} cannot be read: {error.strerror or error}"]
+
+
+def _or_gone(place: Place, info: DatasetInfo) -> list[str]:
+    """Check one shard of a replay; that its run has removed it since is no problem."""
+    problems = _or_say_so(place, info)
+    return problems if place.folder.exists() else []
 
 
 def _tar_problems(folder: Folder, info: DatasetInfo, named: tuple[str, TarRecord]) -> list[str]:

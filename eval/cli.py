@@ -49,7 +49,7 @@ class EvaluateConfig:
     data: str  # a data set, from `collect`: its folder, or its URL (s3://bucket/folder)
     out: Path | None = None  # where to write, over what is there. By default in the run's folder, evaluation-SPLIT,
     # and for several runs in the working directory, evaluation-DATA-SPLIT
-    episodes: int | None = None  # how many of the split, from its first on; by default all
+    episodes: int | None = None  # how many of the split, from its first on (of a replay, its last ones); by default all
     split: str = "test"  # train, validation or test
     recall_given: tuple[int, ...] | None = None  # frames shown after a teleport before the rest is imagined; by default
     # 0 1 2 5 10 20, as far as the query is longer. Each takes as long as imagining once more; none leaves recall out
@@ -74,7 +74,7 @@ def run(config: EvaluateConfig) -> list[Examined]:
     if not config.checkpoint:
         raise ValueError("--checkpoint names no run; give one folder or several")
     source = EpisodeDataset(config.data)
-    indices = chosen_episodes(source.split(config.split), config)
+    indices = chosen_episodes(source.split(config.split), config, latest=source.info.capacity is not None)
     state, device = processes(config.device)
     loaded = [load_model(path, device=str(device)) for path in config.checkpoint]
     called = names([model.path for model in loaded])
@@ -125,8 +125,8 @@ def default_folder(checkpoints: Sequence[Path], config: EvaluateConfig) -> Path:
     return Path(f"evaluation-{Path(config.data).resolve().name}-{config.split}")
 
 
-def chosen_episodes(split: np.ndarray, config: EvaluateConfig) -> list[int]:
-    """Return the episodes that are evaluated: the first `config.episodes` of the split.
+def chosen_episodes(split: np.ndarray, config: EvaluateConfig, latest: bool = False) -> list[int]:
+    """Return the episodes that are evaluated: the first `config.episodes` of the split, or the `latest` ones.
 
     Raises:
         ValueError: the split is empty, or holds fewer.
@@ -138,7 +138,8 @@ def chosen_episodes(split: np.ndarray, config: EvaluateConfig) -> list[int]:
     count = len(split) if config.episodes is None else config.episodes
     if not 1 <= count <= len(split):
         raise ValueError(f"--episodes {count}: the {config.split} split of {config.data} has 1 to {len(split)} to give")
-    return [int(index) for index in split[:count]]
+    chosen = split[-count:] if latest else split[:count]
+    return [int(index) for index in chosen]
 
 
 def processes(device: str) -> tuple[PartialState, torch.device]:
@@ -182,10 +183,15 @@ def check_fit(config: dict[str, Any], layout: Layout) -> None:
     """
     model = config.get("world_model", {})
     codec = model.get("codec", {})
-    height, width, channels = layout.image
+    made_for, found_here = codec.get("type"), "VectorConfig" if len(layout.obs) == 1 else "CNNConfig"
+    if made_for is not None and made_for != found_here:
+        kinds = {"VectorConfig": "vectors", "CNNConfig": "images"}
+        raise ValueError(f"the model was made for {kinds.get(made_for, made_for)}, the data hold {kinds[found_here]}")
+    height, width, channels = layout.obs if len(layout.obs) == 3 else (*layout.obs, None, None)
+    size = "image height" if len(layout.obs) == 3 else "number of features"
     pairs = {
-        "image height": (codec.get("size"), height),
-        "image width": (codec.get("size"), width),
+        size: (codec.get("size"), height),
+        "image width": (codec.get("size"), height if width is None else width),
         "number of channels": (codec.get("channels"), channels),
         "number of actions": (model.get("actions"), layout.actions),
     }

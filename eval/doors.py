@@ -43,7 +43,7 @@ def count(episode: Episode) -> int:
         return 0
     from ..datasets.frames.tiles import FRAME  # MiniGrid is slow to import, and few data need it
 
-    return episode.extras["door_state"].shape[-1] if episode.image.shape[1:] == FRAME else 0
+    return episode.extras["door_state"].shape[-1] if episode.obs.shape[1:] == FRAME else 0
 
 
 def truth(episodes: Sequence[Episode]) -> Doors:

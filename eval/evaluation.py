@@ -15,6 +15,7 @@ import torch
 from accelerate import PartialState
 
 from ..datasets.bar import progress_bar
+from ..datasets.episode import EpisodeSpec
 from ..worldmodels.base import WorldModel
 from . import imagination, recall, trials
 from .floors import floors
@@ -23,7 +24,7 @@ from .metrics import Accuracy
 from .reasoning import Reasoning
 from .recall import Recall
 from .tally import FloorTally, Measured, ModelTally
-from .trials import EpisodeSource, Layout, Trials
+from .trials import EpisodeSet, Layout, Trials
 
 PICTURED_EPISODES = 3  # the first ones: no choice, so no flattery
 PICTURED_STEPS = 8  # of the query, first and last among them
@@ -66,7 +67,7 @@ class Evaluation(NamedTuple):
 
 def evaluate(
     model: WorldModel,
-    source: EpisodeSource,
+    source: EpisodeSet,
     indices: Sequence[int],
     *,
     seed: int = 0,
@@ -84,7 +85,7 @@ def evaluate(
 
 def evaluate_all(
     models: Sequence[WorldModel],
-    source: EpisodeSource,
+    source: EpisodeSet,
     indices: Sequence[int],
     *,
     seed: int = 0,
@@ -95,7 +96,8 @@ def evaluate_all(
 ) -> list[Evaluation]:
     """Examine `models`, which are put in evaluation mode and moved to `device`, on episodes `indices` of `source`.
 
-    Batches are consecutive runs of `batch_size` episodes, dealt in turn to the processes; the last may be smaller.
+    Batches are runs of `batch_size` episodes of one length, dealt in turn to the processes; the last may be smaller.
+    Where lengths differ, curves over the query are means over the episodes that are long enough.
     Every process returns the same figures; `pictures` are those of the process's own first batches.
 
     Args:
@@ -109,28 +111,31 @@ def evaluate_all(
         progress: whether to show a bar.
 
     Raises:
-        ValueError: there is no episode, an episode has no query or another layout, a model's images do not fit, or
+        ValueError: there is no episode, an episode has no query or is of another kind, a model's images do not fit, or
             `given` does not.
     """
     if not len(indices) or batch_size < 1:
         raise ValueError(f"{len(indices)} episodes in batches of {batch_size} are nothing to evaluate; give 1 or more")
     state, device = PartialState(), torch.device(device)
-    layout = trials.layout(source.episode(indices[0]))
-    ks, steps = recall.chosen(given, layout.query), pictured_steps(layout.query)
+    extents = [source.extent(index) for index in indices]
+    first = trials.layout(source.episode(indices[0]))
+    layout, ks = trials.longest(extents, first), recall.chosen(given, min(extent.query for extent in extents))
     models = [model.to(device).eval() for model in models]
     shared = FloorTally(layout, len(indices), ks, device)
     tallies = [ModelTally(layout, len(indices), ks, device) for _ in models]
     pictures: list[list[Picture]] = [[] for _ in models]
-    starts = range(0, len(indices), batch_size)[state.process_index :: state.num_processes]
+    batches = side_by_side(extents, batch_size)[state.process_index :: state.num_processes]
     with progress_bar(
-        total=len(starts) * len(models),
+        total=len(batches) * len(models),
         desc="evaluating",
         unit="batch",
         disable=not (progress and state.is_main_process),
     ) as bar:
-        for start in starts:
-            rows = range(start, min(start + batch_size, len(indices)))
-            batch = trials.load(source, [indices[row] for row in rows], rows, layout).to(device)
+        for rows in batches:
+            extent = extents[rows[0]]
+            expected = first._replace(context=extent.context, length=extent.length)
+            batch = trials.load(source, [indices[row] for row in rows], rows, expected).to(device)
+            steps = pictured_steps(extent.query)
             shared.update(floors(batch, ks), batch)
             for model, tally, seen in zip(models, tallies, pictures, strict=True):
                 outcome = imagination.run(model, batch, seed, steps, ks)
@@ -154,12 +159,22 @@ def evaluate_all(
     ]
 
 
+def side_by_side(extents: Sequence[EpisodeSpec], batch_size: int) -> list[list[int]]:
+    """Return the positions of episodes that make a batch each: at most `batch_size`, of one length, in their order."""
+    alike: dict[EpisodeSpec, list[int]] = {}
+    for row, extent in enumerate(extents):
+        alike.setdefault(extent, []).append(row)
+    return [rows[start : start + batch_size] for rows in alike.values() for start in range(0, len(rows), batch_size)]
+
+
 def pictured_steps(query: int) -> tuple[int, ...]:
     """Return the query steps that are drawn: evenly spaced, first and last among them."""
     return tuple(int(step) for step in np.unique(np.linspace(0, query - 1, PICTURED_STEPS).round()))
 
 
 def _pictures(outcome: Outcome, batch: Trials, steps: tuple[int, ...], count: int) -> list[Picture]:
+    if batch.batch.obs.ndim == 3:  # vectors are drawn as curves (curves.py)
+        return []
     first = max(0, batch.context - PICTURED_CONTEXT)
     truth = batch.batch.obs.movedim(2, -1)  # (B T H W C)
     imagined = outcome.frames.clamp(0, 1).movedim(2, -1)  # (B K H W C)

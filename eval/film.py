@@ -1,6 +1,6 @@
 """A film of an episode: what was to be seen, and what each model made of it. Its frames are those that are evaluated.
 
-Axes: B batch, T time, H height, W width, C channels.
+Axes: B batch, T time, H height, W width, C channels, F features.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Take(NamedTuple):
     """What one model makes of an episode: it draws what it sees of the context, and imagines the query."""
 
     name: str  # of the model
-    frames: np.ndarray  # (T H W C) uint8, rounded and clipped for the eye
+    frames: np.ndarray  # (T H W C) uint8, rounded and clipped for the eye; or (T F) float32
     error: np.ndarray  # (T) squared error of what it drew, in the unit of `metrics`
     reward: np.ndarray  # (T) float, expected
 
@@ -32,7 +32,7 @@ class Film(NamedTuple):
 
     episode: int  # index in the data set
     context: int  # steps that the models were shown
-    truth: np.ndarray  # (T H W C) uint8
+    truth: np.ndarray  # (T H W C) uint8, or (T F) float32
     reward: np.ndarray  # (T) float, received
     takes: tuple[Take, ...]
 
@@ -52,7 +52,7 @@ def unfilmed(source: EpisodeSource, index: int) -> Film:
         ValueError: there is no such episode, or it has no query.
     """
     episode = source.episode(index)
-    return Film(index, layout(episode).context, episode.image, episode.reward, ())
+    return Film(index, layout(episode).context, episode.obs, episode.reward, ())
 
 
 def shoot(models: Mapping[str, WorldModel], source: EpisodeSource, index: int, seed: int, device: torch.device) -> Film:
@@ -73,7 +73,9 @@ def take(name: str, model: WorldModel, source: EpisodeSource, index: int, seed: 
     seen = infer(model, trials, seed)
     latent = Latent(*(torch.cat([s[:, : trials.context], i], 1) for s, i in zip(seen, imagined, strict=True)))
     drawn = decode(model, latent, trials.batch.obs, range(trials.batch.obs.shape[1]))
-    frames = (255 * drawn.kept[0].float().clamp(0, 1)).round().byte().movedim(1, -1)  # (T C H W) -> (T H W C)
+    frames = drawn.kept[0].float()
+    if trials.batch.obs.ndim == 5:
+        frames = (255 * frames.clamp(0, 1)).round().byte().movedim(1, -1)  # (T C H W) -> (T H W C)
     return Take(name, frames.cpu().numpy(), drawn.error[0].cpu().numpy(), drawn.reward[0].float().cpu().numpy())
 
 

@@ -4,8 +4,8 @@ The floors remember nothing: they show the last frame, or the mean frame. The or
 They see what the model sees, the context frames, pad steps included, and in recall the frames after the teleport; the
 oracle replays frames of the context only. Where there are doors, their states are read from the same frames.
 
-Axes: B batch, T time, Q query steps, K values of k in recall, C channels, H height, W width, P values of an image,
-D doors.
+Axes: B batch, T time, Q query steps, K values of k in recall, C channels, H height, W width, P values of an
+observation, D doors.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from . import doors, oracle
-from .metrics import squared_error
+from .metrics import on_scale, squared_error
 from .trials import Trials
 
 STEPS_AT_ONCE = 64  # bounds the float64 copies of the images
@@ -82,6 +82,7 @@ def recall_floors(context: Tensor, query: Tensor, given: Sequence[int]) -> dict[
     """Return the errors of the last and of the mean of the frames shown, for every k: {name: K of (B Q-k)}.
 
     Images are never subtracted: of |x - f|^2 = |x|^2 - 2 x f + |f|^2 every part is a sum of integers, exact in float64.
+    Vectors (B T F) are treated alike.
 
     Args:
         context: (B T C H W) uint8.
@@ -98,19 +99,24 @@ def recall_floors(context: Tensor, query: Tensor, given: Sequence[int]) -> dict[
         x = frames.flatten(2).double()  # (B w P)
         for name, f in pairs.items():
             parts = x.square().sum(-1)[:, None] - 2 * f @ x.mT + f.square().sum(-1)[..., None]  # (B K w)
-            errors[name].append(parts.clamp(min=0) / 255**2)  # round-off of an exact mean may be below 0
+            errors[name].append(parts.clamp(min=0) / full(query) ** 2)  # round-off of an exact mean may be below 0
     whole = {name: torch.cat(parts, 2) for name, parts in errors.items()}
     return {name: [error[:, place, k:] for place, k in enumerate(given)] for name, error in whole.items()}
 
 
 def copy_last(context: Tensor, query: int) -> Tensor:
     """Predict the last context frame for every query step: (B T C H W) uint8 -> (B Q C H W) float32 in [0, 1]."""
-    return _repeat(context[:, -1].float() / 255, query)
+    return _repeat(on_scale(context[:, -1]), query)
 
 
 def mean_context(context: Tensor, query: int) -> Tensor:
     """Predict the mean context frame for every query step: (B T C H W) uint8 -> (B Q C H W) float32 in [0, 1]."""
-    return _repeat((_total(context) / (255 * context.shape[1])).float(), query)
+    return _repeat((_total(context) / (full(context) * context.shape[1])).float(), query)
+
+
+def full(obs: Tensor) -> int:
+    """Return what 1 of a prediction's scale is in observations: 255 of images, 1 of vectors."""
+    return 255 if obs.dtype == torch.uint8 else 1
 
 
 def _total(frames: Tensor) -> Tensor:
@@ -120,4 +126,4 @@ def _total(frames: Tensor) -> Tensor:
 
 
 def _repeat(frame: Tensor, query: int) -> Tensor:
-    return frame[:, None].expand(-1, query, -1, -1, -1)  # (B C H W) -> (B Q C H W), one frame in memory
+    return frame[:, None].expand(-1, query, *frame.shape[1:])  # (B C H W) -> (B Q C H W), one frame in memory

@@ -15,11 +15,13 @@ import tyro
 
 from ..datasets.bar import progress_bar
 from ..datasets.convert.previews import require_av, write_gif, write_mp4
+from ..datasets.episode import VECTOR
 from ..datasets.files import DatasetError
 from ..datasets.reader import EpisodeDataset
 from ..worldmodels.checkpoint import find, load_model
 from . import screen
 from .cli import check_fit, chosen_device
+from .curves import save_vectors
 from .evaluation import PICTURED_CONTEXT, Picture, pictured_steps
 from .examined import names
 from .film import Film, take, unfilmed
@@ -59,7 +61,7 @@ class ImagineArguments:
     out: Annotated[Path | None, _shown("PATH", "the first run's folder / imagination")] = None
     """A file (.gif, .mp4, .png) for one episode, or a folder. Files there are replaced."""
     format: Annotated[Format | None, _shown("{gif,mp4,png}", "that of OUT's name, or gif")] = None
-    """A film (mp4 needs the extra `video`), or, as png, a few frames of it."""
+    """A film (mp4 needs the extra `video`), or, as png, a few frames of it. Vectors are png: their curves."""
     seen: int = 40
     """Steps of the context that a film begins with, its last ones."""
     seed: int = 0
@@ -98,6 +100,8 @@ def run(wished: ImagineArguments) -> list[Path]:
     kind, files = destinations(wished)
     folders = [find(path) for path in wished.checkpoint]
     source, device = EpisodeDataset(wished.data), chosen_device(wished.device)
+    if source.info.observation.name == VECTOR and kind != "png":
+        raise ValueError(f"{wished.data} holds vectors, which are drawn as curves: give --format png")
     films = {index: unfilmed(source, index) for index in files}  # an unknown episode is to be known before the work
     takes = len(files) * (len(wished.checkpoint) + 1)
     with progress_bar(total=takes, desc="imagining", unit="take", disable=None, leave=False) as bar:
@@ -147,7 +151,9 @@ def write(film: Film, path: Path, kind: Format, seen: int) -> None:
     """Write a film, or a still picture of it; an older file is replaced once the new one is whole."""
     draft = path.with_name(f".{path.stem}.part.{kind}")
     try:
-        if kind == "png":
+        if kind == "png" and film.truth.ndim == 2:
+            save_vectors(film, draft)
+        elif kind == "png":
             save_frames({take.name: [still(film, number)] for number, take in enumerate(film.takes)}, draft)
         else:
             pictures = screen.draw(film.since(max(0, film.context - seen)))

@@ -1,8 +1,10 @@
 """The metrics: squared error per step and reward accuracy, summed over batches and over processes.
 
-The unit of the squared error: summed over H, W and C, on images in [0, 1]. Predictions are NOT clipped to [0, 1].
+The unit of the squared error: summed over H, W and C, on images in [0, 1]; or over F, on vectors as they are.
+Predictions are NOT clipped to [0, 1].
 
-Axes: B batch, T time, H height, W width, C channels, N evaluated episodes.
+Axes: B batch, T time, H height, W width, C channels, F features, N evaluated episodes; the axes of an observation are
+(...).
 """
 
 from __future__ import annotations
@@ -20,12 +22,17 @@ from .intervals import Interval
 STEPS_AT_ONCE = 16  # bounds the float64 copies of the images
 
 
+def on_scale(obs: Tensor) -> Tensor:
+    """Return observations (...) in the unit of predictions, float32: images uint8 on [0, 1], vectors as they are."""
+    return obs.float() / 255 if obs.dtype == torch.uint8 else obs.float()
+
+
 def squared_error(prediction: Tensor, truth: Tensor) -> Tensor:
-    """Return the squared error of each frame, summed over pixels and channels.
+    """Return the squared error of each observation, summed over pixels and channels, or over features.
 
     Args:
-        prediction: (B T C H W) float, on the scale of [0, 1].
-        truth: (B T C H W) uint8.
+        prediction: (B T C H W) float, on the scale of [0, 1]; or (B T F).
+        truth: (B T C H W) uint8; or (B T F) float32.
 
     Returns:
         (B T) float64.
@@ -36,7 +43,7 @@ def squared_error(prediction: Tensor, truth: Tensor) -> Tensor:
             "evaluate the model on the kind of data that it was trained on"
         )
     pairs = zip(prediction.split(STEPS_AT_ONCE, 1), truth.split(STEPS_AT_ONCE, 1), strict=True)
-    return torch.cat([(p.float() - x.float() / 255).double().square().sum((2, 3, 4)) for p, x in pairs], 1)
+    return torch.cat([(p.float() - on_scale(x)).double().square().flatten(2).sum(2) for p, x in pairs], 1)
 
 
 class Errors(NamedTuple):
@@ -99,17 +106,19 @@ class SquaredError(Metric):
             self.add_state(f"{name}_total", torch.zeros(size, dtype=torch.float64), dist_reduce_fx="sum")
             self.add_state(f"{name}_count", torch.zeros(size, dtype=torch.int64), dist_reduce_fx="sum")
 
-    def update(self, error: Tensor, counted: Tensor, rows: Tensor) -> None:
+    def update(self, error: Tensor, counted: Tensor, rows: Tensor, steps: Tensor | None = None) -> None:
         """Add a batch.
 
         Args:
             error: (B T) float64, from `squared_error`.
             counted: (B T) bool, frames that count.
             rows: (B) int64, which of the N evaluated episodes each row is.
+            steps: (T) int64, which of the metric's steps these are, each once; None: its first ones.
         """
         error = torch.where(counted, error, 0.0)
-        self.step_total += error.sum(0)
-        self.step_count += counted.sum(0)
+        steps = torch.arange(error.shape[1], device=error.device) if steps is None else steps
+        self.step_total[steps] += error.sum(0)
+        self.step_count[steps] += counted.sum(0)
         self.episode_total[rows] += error.sum(1)
         self.episode_count[rows] += counted.sum(1)
 

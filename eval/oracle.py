@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ..datasets.episode import Episode
-from .metrics import squared_error
+from .metrics import on_scale, squared_error
 
 TURN = 2.0  # cells that a turn by one radian is worth; 1.5 to 3 give the least error in Two and Four Rooms
 STEPS_AT_ONCE = 64  # frames replayed at once
@@ -52,4 +52,4 @@ def replay_error(seen: Tensor, chosen: Tensor, truth: Tensor) -> Tensor:
     """
     row = torch.arange(len(seen), device=seen.device)[:, None]
     pairs = zip(chosen.split(STEPS_AT_ONCE, 1), truth.split(STEPS_AT_ONCE, 1), strict=True)
-    return torch.cat([squared_error(seen[row, c].float() / 255, x) for c, x in pairs], 1)
+    return torch.cat([squared_error(on_scale(seen[row, c]), x) for c, x in pairs], 1)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from . import figures, results, stills
+from ..datasets.episode import IMAGE
+from . import curves, figures, results, stills
 from .charts import charts
 from .evaluation import PICTURED_EPISODES, Evaluation
 from .examined import Examined
@@ -19,14 +20,24 @@ DOORS = (
     "Doors whose state is told right in the imagined frames, by event (how often it occurs), with 95 % intervals over "
     "the episodes."
 )
+CURVES = (
+    "Episode {}: the features that change most. Black: the truth. Coloured: what was drawn of the context, and, from "
+    "the orange line on, what was imagined from the actions alone."
+)
 LOSSES = "Losses of the run: every term that validation logged. Long training curves are averaged over equal stretches."
 
 
 def write(examined: Sequence[Examined], out: Path, films: Sequence[Film] = ()) -> None:
     """Write everything about runs that were examined on the same episodes, and films of them, into the folder `out`."""
     results.write(examined, out)
-    stills.save_frames({run.name: run.evaluation.pictures for run in examined}, out / "frames.png")
-    pictures = {_frames_caption(examined[0].evaluation): out / "frames.png"}
+    if results.kind(examined[0].evaluation.layout) == IMAGE:
+        stills.save_frames({run.name: run.evaluation.pictures for run in examined}, out / "frames.png")
+        pictures = {_frames_caption(examined[0].evaluation): out / "frames.png"}
+    else:
+        pictures = {CURVES.format(film.episode): out / f"vectors-{film.episode}.png" for film in films}
+        for film, picture in zip(films, pictures.values(), strict=True):
+            curves.save_vectors(film, picture)
+        films = ()
     drawn = charts(examined)
     for chart in drawn:
         figures.save_chart(chart, out / f"{chart.key}.png")

@@ -31,7 +31,7 @@ class Task(NamedTuple):
         return (
             environment in self.environments
             and all(options.get(name) == value for name, value in self.options.items())
-            and (layout.context, layout.query, layout.image) == (self.context, self.query, self.image)
+            and (layout.context, layout.query, layout.obs) == (self.context, self.query, self.image)
         )
 
 

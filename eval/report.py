@@ -7,13 +7,14 @@ from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..datasets.episode import IMAGE
 from . import page, reel
 from .charts import Chart
 from .evaluation import Evaluation
 from .examined import Examined
 from .film import Film
 from .findings import Finding, Verdict, findings, number, percent
-from .results import UNIT, padded_frames
+from .results import UNITS, kind, padded_frames
 from .table import remark, tables
 
 COLOURS = {Verdict.LEARNED: "good", Verdict.PARTLY: "part", Verdict.NOT: "bad", Verdict.OPEN: "open"}
@@ -67,11 +68,12 @@ def report(examined: Sequence[Examined], shown: Shown) -> str:
 
 
 def _subject(evaluation: Evaluation, provenance: Mapping[str, Any]) -> str:
-    layout = evaluation.layout
+    layout, most = evaluation.layout, "up to " if evaluation.layout.varied else ""
+    observed = "frames" if kind(layout) == IMAGE else "vectors"
     return (
         f"{len(evaluation.indices)} episodes of the {provenance['settings']['split']} split of "
-        f"{Path(provenance['data']).name}: {layout.context} steps shown, {layout.query} steps imagined from their "
-        f"actions alone, frames of {' x '.join(map(str, layout.image))}. {provenance['date']}."
+        f"{Path(provenance['data']).name}: {most}{layout.context} steps shown, {most}{layout.query} steps imagined "
+        f"from their actions alone, {observed} of {' x '.join(map(str, layout.obs))}. {provenance['date']}."
     )
 
 
@@ -104,12 +106,15 @@ def _finding(finding: Finding) -> str:
 
 def _explanation(evaluation: Evaluation) -> str:
     text = (
-        f"Unit of the MSE: {UNIT}; mean over steps and episodes. Generation: the query, imagined from the context and "
-        "the actions. Reconstruction: the posterior, over the whole sequence from the second step on, because some "
-        "objectives do not teach the first; one row counts it too. The floors see what the model sees and are "
-        "scored on the same episodes; the mean is that of the whole context. Reward: the last step only, decoded "
-        "mean above 0.5, with Wilson's 95 % interval over the episodes; the majority class is that of these episodes."
+        f"Unit of the MSE: {UNITS[kind(evaluation.layout)]}; mean over steps and episodes. "
+        "Generation: the query, imagined from the context and the actions. Reconstruction: the posterior, over the "
+        "whole sequence from the second step on, because some objectives do not teach the first; one row counts it "
+        "too. The floors see what the model sees and are scored on the same episodes; the mean is that of the whole "
+        "context. Reward: the last step only, decoded mean above 0.5, with Wilson's 95 % interval over the episodes; "
+        "the majority class is that of these episodes."
     )
+    if evaluation.layout.varied:
+        text += " The episodes are not all as long: curves are means over those that are long enough."
     if padded := padded_frames(evaluation):
         text += f" {padded} of the frames only fill their episode up; the figures without them stand beside."
     if evaluation.teleported:

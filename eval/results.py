@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ..datasets.episode import IMAGE, VECTOR
 from . import papers
 from .evaluation import Evaluation
 from .examined import Examined
@@ -24,9 +25,13 @@ from .reasoning import KINDS, Reasoning, Told
 from .recall import Recall, RecallCurve
 from .reward import CHANCE
 from .tally import Measured
+from .trials import Layout
 
 FORMAT = 2  # of results.json; 1 had one run, on the top level
-UNIT = "squared error summed over H, W and channels, on images in [0, 1]; predictions are not clipped"
+UNITS = {
+    "image": "squared error summed over H, W and channels, on images in [0, 1]; predictions are not clipped",
+    "vector": "squared error summed over the vector, in its own units",
+}
 
 
 def as_dict(examined: Sequence[Examined]) -> dict[str, Any]:
@@ -34,21 +39,24 @@ def as_dict(examined: Sequence[Examined]) -> dict[str, Any]:
     origin, layout = examined[0].origin, examined[0].evaluation.layout
     paper = papers.comparable(origin["environment"], origin["options"], layout)
     rows = [row._asdict() | {"task": row.task._asdict()} for row in paper]
-    return definite({"format": FORMAT, "unit": UNIT, "runs": [_run(run) for run in examined], "paper": rows})
+    return definite(
+        {"format": FORMAT, "unit": UNITS[kind(layout)], "runs": [_run(run) for run in examined], "paper": rows}
+    )
 
 
 def _run(examined: Examined) -> dict[str, Any]:
     evaluation = examined.evaluation
     layout, reconstruction = evaluation.layout, evaluation.reconstruction.every
     names = ("generation", "copy_last", "mean_context", "nearest_pose", "reconstruction")
-    errors: dict[str, Any] = {name: _measured(getattr(evaluation, name), layout.image) for name in names}
+    errors: dict[str, Any] = {name: _measured(getattr(evaluation, name), layout.obs) for name in names}
     errors["reconstruction"]["mse_of_query"] = reconstruction.window(layout.context)
     errors["reconstruction"]["mse_from_second_step"] = reconstruction.from_second
     return {
         "name": examined.name,
         "context": layout.context,
         "query": layout.query,
-        "image": layout.image,
+        kind(layout): layout.obs,
+        "lengths_vary": layout.varied,
         "episodes": evaluation.indices,
         "teleported_episodes": evaluation.teleported,
         "padded_frames": padded_frames(evaluation),
@@ -76,14 +84,24 @@ def padded_frames(evaluation: Evaluation) -> int:
     return int(frames.every.step_count.sum() - frames.unpadded.step_count.sum())
 
 
-def per_pixel(mse: float, image: tuple[int, ...]) -> float:
-    """Return the mean squared error per pixel and channel: `image` is (H, W, C)."""
-    return mse / math.prod(image)
+def kind(layout: Layout) -> str:
+    """Return what is observed, as data sets call it: "image" or "vector"."""
+    return IMAGE if len(layout.obs) == 3 else VECTOR
 
 
-def psnr(mse: float, image: tuple[int, ...]) -> float:
-    """Return the peak signal-to-noise ratio in dB of a mean squared error; infinite where it is 0."""
-    return -10 * math.log10(per_pixel(mse, image)) if mse else math.inf
+def per_value(mse: float, obs: tuple[int, ...]) -> float:
+    """Return the mean squared error per pixel and channel, or per feature: `obs` is (H, W, C) or (F,)."""
+    return mse / math.prod(obs)
+
+
+def psnr(mse: float, obs: tuple[int, ...]) -> float:
+    """Return the peak signal-to-noise ratio in dB of a mean squared error; infinite where it is 0.
+
+    Vectors have no peak: NaN.
+    """
+    if len(obs) == 1:
+        return math.nan
+    return -10 * math.log10(per_value(mse, obs)) if mse else math.inf
 
 
 def write(examined: Sequence[Examined], out: Path) -> None:
@@ -101,15 +119,15 @@ def write(examined: Sequence[Examined], out: Path) -> None:
         writer.writerows([step, *map(float, row)] for step, row in enumerate(steps, 1))
 
 
-def _measured(measured: Measured | None, image: tuple[int, ...]) -> dict[str, Any] | None:
+def _measured(measured: Measured | None, obs: tuple[int, ...]) -> dict[str, Any] | None:
     if measured is None:
         return None
     mse = measured.every.mse
     return {
         "mse": mse,
         "mse_without_padding": measured.unpadded.mse,
-        "mse_per_pixel": per_pixel(mse, image),
-        "psnr": psnr(mse, image),
+        "mse_per_pixel" if len(obs) == 3 else "mse_per_feature": per_value(mse, obs),
+        "psnr": psnr(mse, obs),
         "per_step": measured.every.curve,
         "per_step_without_padding": measured.unpadded.curve,
         "per_episode": measured.every.episodes,

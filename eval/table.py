@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
+from ..datasets.episode import IMAGE
 from . import papers
 from .evaluation import Evaluation
 from .examined import Examined
@@ -15,7 +16,7 @@ from .intervals import Interval
 from .papers import Published
 from .reasoning import KINDS
 from .recall import RecallCurve
-from .results import padded_frames, per_pixel, psnr
+from .results import kind, padded_frames, per_value, psnr
 from .reward import CHANCE
 from .tally import Measured
 
@@ -100,7 +101,9 @@ def remark(examined: Sequence[Examined]) -> str:
 def _images(examined: Sequence[Examined]) -> Table:
     shared = examined[0].evaluation
     padded = bool(padded_frames(shared))
-    header = ["generation MSE", "per pixel", "PSNR (dB)", "reconstruction MSE", "of the query", "with the first step"]
+    observed = kind(shared.layout)
+    per = "per pixel" if observed == IMAGE else "per feature"
+    header = ["generation MSE", per, "PSNR (dB)", "reconstruction MSE", "of the query", "with the first step"]
     unpadded = ["generation, unpadded", "reconstruction, unpadded"] if padded else []
     rows = [Row(run.name, Kind.RUN, _frames(run.evaluation.generation, run.evaluation, padded)) for run in examined]
     below = {"copy last": shared.copy_last, "mean context": shared.mean_context}
@@ -111,13 +114,14 @@ def _images(examined: Sequence[Examined]) -> Table:
         if row.generation is not None and row.reconstruction is not None:
             figures = (number(row.generation), NONE, NONE, number(row.reconstruction))
             rows.append(_paper(row, figures, len(header) + len(unpadded)))
-    return Table("images", (*header, *unpadded), rows)
+    return Table(f"{observed}s", (*header, *unpadded), rows)
 
 
 def _frames(measured: Measured, evaluation: Evaluation, padded: bool, floor: bool = False) -> tuple[str, ...]:
     """Return the cells of the images' table; a floor has no reconstruction."""
-    image, seen, mse = evaluation.layout.image, evaluation.reconstruction, measured.every.mse
-    cells = [number(mse), f"{per_pixel(mse, image):.3g}", f"{psnr(mse, image):.2f}"]
+    obs, seen, mse = evaluation.layout.obs, evaluation.reconstruction, measured.every.mse
+    ratio = psnr(mse, obs)
+    cells = [number(mse), f"{per_value(mse, obs):.3g}", NONE if math.isnan(ratio) else f"{ratio:.2f}"]
     inside = (seen.every.from_second, seen.every.window(evaluation.layout.context), seen.every.mse)
     cells += [NONE if floor else number(value) for value in inside]
     if padded:

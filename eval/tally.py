@@ -55,10 +55,10 @@ class _Frames:
     def __init__(self, steps: int, episodes: int, device: torch.device) -> None:
         self.every, self.unpadded = (SquaredError(steps, episodes).to(device) for _ in range(2))
 
-    def update(self, error: Tensor, batch: Trials) -> None:
+    def update(self, error: Tensor, batch: Trials, steps: Tensor | None = None) -> None:
         real = ~batch.pad[:, -error.shape[1] :]  # the query's share, or all of it
-        self.every.update(error, torch.ones_like(real), batch.rows)
-        self.unpadded.update(error, real, batch.rows)
+        self.every.update(error, torch.ones_like(real), batch.rows, steps)
+        self.unpadded.update(error, real, batch.rows, steps)
 
     def compute(self) -> Measured:
         return Measured(self.every.compute(), self.unpadded.compute())
@@ -102,6 +102,7 @@ class ModelTally:
     """One model's metrics."""
 
     def __init__(self, layout: Layout, episodes: int, given: Sequence[int], device: torch.device) -> None:
+        self.context = layout.context
         self.generation = _Frames(layout.query, episodes, device)
         self.reconstruction = _Frames(layout.length, episodes, device)
         self.imagined, self.inferred = RewardAccuracy().to(device), RewardAccuracy().to(device)
@@ -111,7 +112,7 @@ class ModelTally:
     def update(self, outcome: Outcome, batch: Trials) -> None:
         """Add a batch."""
         self.generation.update(outcome.generation, batch)
-        self.reconstruction.update(outcome.reconstruction, batch)
+        self.reconstruction.update(outcome.reconstruction, batch, _places(batch, self.context))
         self.imagined.update(outcome.reward_imagined, outcome.reward_true)
         self.inferred.update(outcome.reward_inferred, outcome.reward_true)
         self.recall.update(outcome.recall, recall_counts(batch), batch.rows)
@@ -132,6 +133,12 @@ class ModelTally:
             recalled,
             None if self.doors is None else self.doors.compute(),
         )
+
+
+def _places(batch: Trials, context: int) -> Tensor:
+    """Return where the steps of shorter episodes (T) are counted: the first is the first, queries begin together."""
+    steps = torch.arange(batch.pad.shape[1], device=batch.pad.device)
+    return torch.where(steps > 0, steps + context - batch.context, 0)
 
 
 def recall_counts(batch: Trials) -> Tensor:

@@ -1,7 +1,7 @@
 """Whole episodes side by side: what the protocol is run on, cut so that the query's images stay with the examiner.
 
-Axes: B batch, T time (context and query), C channels, H height, W width, A action. `context` steps are shown; the rest
-is the query.
+Axes: B batch, T time (context and query), C channels, H height, W width, F features, A action. `context`
+steps are shown; the rest is the query.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..datasets.batch import Batch
-from ..datasets.episode import NO_TELEPORT, Episode
+from ..datasets.episode import NO_TELEPORT, Episode, EpisodeSpec
 from . import doors, oracle
 from .doors import Doors
 
@@ -26,15 +26,23 @@ class EpisodeSource(Protocol):
         """Return episode `index`."""
 
 
+class EpisodeSet(EpisodeSource, Protocol):
+    """Episodes whose lengths are known before they are read."""
+
+    def extent(self, index: int) -> EpisodeSpec:
+        """Return the lengths of an episode's phases."""
+
+
 class Layout(NamedTuple):
-    """What all evaluated episodes have in common, so that they can lie side by side."""
+    """What episodes that lie side by side have in common; where all are meant, lengths are those of the longest."""
 
     context: int  # steps that the model is shown
     length: int  # T, context and query
-    image: tuple[int, ...]  # (H, W, C)
+    obs: tuple[int, ...]  # (H, W, C) of an image, (F,) of a vector
     actions: int  # A
     posed: bool = False  # the agent's poses are told (oracle.py)
     doors: int = 0  # D, doors whose state can be read in the frames (doors.py)
+    varied: bool = False  # the evaluated episodes are not all as long
 
     @property
     def query(self) -> int:
@@ -51,17 +59,33 @@ def layout(episode: Episode) -> Layout:
     found = Layout(
         context=int(episode.context),
         length=len(episode),
-        image=tuple(episode.image.shape[1:]),
+        obs=tuple(episode.obs.shape[1:]),
         actions=episode.action.shape[1],
         posed=oracle.has_pose(episode),
         doors=doors.count(episode),
     )
-    if not 0 < found.context < found.length:
+    _check_phases(EpisodeSpec(found.context, found.query))
+    return found
+
+
+def longest(extents: Sequence[EpisodeSpec], first: Layout) -> Layout:
+    """Return the layout that all evaluated episodes fit into: of the longest context and the longest query.
+
+    Raises:
+        ValueError: one has no context to observe or no query to imagine.
+    """
+    for extent in extents:
+        _check_phases(extent)
+    context, query = max(e.context for e in extents), max(e.query for e in extents)
+    return first._replace(context=context, length=context + query, varied=len(set(extents)) > 1)
+
+
+def _check_phases(extent: EpisodeSpec) -> None:
+    if extent.context < 1 or extent.query < 1:
         raise ValueError(
-            f"an episode of {found.length} steps with a context of {found.context} has no query to imagine; "
+            f"an episode of {extent.length} steps with a context of {extent.context} has no query to imagine; "
             "evaluate on a data set whose episodes have a context and a query"
         )
-    return found
 
 
 class Trials(NamedTuple):
@@ -128,9 +152,14 @@ def load(source: EpisodeSource, indices: Sequence[int], rows: Sequence[int], exp
 def stack(episodes: Sequence[Episode]) -> Batch:
     """Return episodes of one length as a batch (B T ...)."""
     return Batch(
-        torch.from_numpy(np.stack([np.moveaxis(e.image, -1, 1) for e in episodes])),  # (T H W C) -> (B T C H W)
+        torch.from_numpy(np.stack([_channels_first(e.obs) for e in episodes])),
         torch.from_numpy(np.stack([e.action for e in episodes]).astype(np.float32)),
         torch.from_numpy(np.stack([e.reward for e in episodes]).astype(np.float32)),
         1 - torch.from_numpy(np.stack([e.terminal for e in episodes]).astype(np.float32)),
         torch.from_numpy(np.stack([e.is_first for e in episodes]).astype(bool)),
     )
+
+
+def _channels_first(obs: np.ndarray) -> np.ndarray:
+    """Return images (T H W C) as (T C H W), and vectors (T F) as they are."""
+    return np.moveaxis(obs, -1, 1) if obs.ndim == 4 else obs

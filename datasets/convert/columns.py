@@ -18,12 +18,12 @@ from typing import Any
 import h5py
 import numpy as np
 
-from ..episode import ArraySpec, Episode
+from ..episode import IMAGE, VECTOR, ArraySpec, Episode, observation_name
 from ..info import DatasetInfo, step_bytes
 from ..splits import Splits
 from .clock import Clock, from_ours, to_ours
 from .part import Format, ReadBack
-from .source import COMMON, CORE, Wishes, arrays_of, as_episode, check_common, imported_episode, imported_info
+from .source import TAKEN, Wishes, arrays_of, check_common, imported_episode, imported_info
 
 LENGTH, OFFSET = "ep_len", "ep_offset"
 PIXELS = "pixels"  # their name of `image`
@@ -125,13 +125,14 @@ class Columns:
         check_common(self.name(index), arrays)
         arrays["action"] = to_ours(arrays["action"], self.clock, self.name(index))
         if self.specs:
-            return as_episode({name: x if self.specs[name].per_step else x[0] for name, x in arrays.items()})
-        extras = {name: arrays.pop(name) for name in set(arrays) - set(CORE)}
+            return Episode.from_named({name: x if self.specs[name].per_step else x[0] for name, x in arrays.items()})
+        obs = arrays.pop(observation_name(arrays))
+        extras = {name: arrays.pop(name) for name in set(arrays) - set(TAKEN)}
         marks = {name: arrays.pop(name).astype(bool) for name in ("is_first", "terminal") if name in arrays}
-        if len(arrays) > len(COMMON):
-            taken = ", ".join(sorted(set(arrays) - set(COMMON)))
+        if len(arrays) > 2:  # action and reward
+            taken = ", ".join(sorted(set(arrays) - {"action", "reward"}))
             raise ValueError(f"{self.path}: {taken} means something else in a data set; rename it")
-        return imported_episode(self.context, **arrays, **marks, extras=extras)
+        return imported_episode(self.context, obs, **arrays, **marks, extras=extras)
 
     def _columns(self) -> list[str]:
         return [name for name in self.file if name not in (LENGTH, OFFSET)]
@@ -139,7 +140,7 @@ class Columns:
     def _table(self) -> Any:
         """Return lengths and offsets (E), held against the columns."""
         missing = [name for name in (LENGTH, OFFSET, "action", "reward") if name not in self.file]
-        if not {PIXELS, "image"} & set(self.file):
+        if not {PIXELS, IMAGE, VECTOR} & set(self.file):
             missing.append(PIXELS)
         if missing:
             raise ValueError(f"{self.path} lacks {', '.join(missing)}; it has {', '.join(self.file) or 'nothing'}")
@@ -163,8 +164,8 @@ def _read_back(path: Path, info: DatasetInfo) -> Iterator[ReadBack]:
 
 
 def _column(name: str) -> str:
-    return PIXELS if name == "image" else name
+    return PIXELS if name == IMAGE else name
 
 
 def _array(column: str) -> str:
-    return "image" if column == PIXELS else column
+    return IMAGE if column == PIXELS else column

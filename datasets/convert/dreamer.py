@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ..episode import Episode
+from ..episode import Episode, observation_name
 from ..splits import Splits
 from .clock import Clock, to_ours
 from .npz import episode_files, read_npz
-from .source import CORE, Wishes, check_common, imported_episode, imported_info
+from .source import TAKEN, Wishes, check_common, imported_episode, imported_info
 
 SPLITS = Splits.from_ratio(8, 1, 1)
 
@@ -40,18 +40,18 @@ class DreamerFolder:
         path = self.files[index]
         arrays = read_npz(path)
         check_common(str(path), arrays)
-        image, action, reward = (arrays.pop(name) for name in ("image", "action", "reward"))
+        obs, action, reward = (arrays.pop(name) for name in (observation_name(arrays), "action", "reward"))
         steps = np.arange(len(reward))
         first = arrays.pop("is_first", steps == 0).astype(bool)
         last = arrays.pop("is_last", steps == steps[-1]).astype(bool)
         terminal = arrays.pop("is_terminal", np.zeros(len(steps))).astype(bool)
         marks = {"is_first": first, "is_last": last, "is_terminal": terminal}
         _check_marks(path, marks, len(steps))
-        taken = sorted(set(CORE) & set(arrays))
+        taken = sorted(set(TAKEN) & set(arrays))
         if taken:
             raise ValueError(f"{path}: {', '.join(taken)} means something else in a data set; rename it")
         action = to_ours(action, self.clock, str(path))
-        return imported_episode(self.context, image, action, reward, terminal=terminal, extras=arrays)
+        return imported_episode(self.context, obs, action, reward, terminal=terminal, extras=arrays)
 
 
 def _check_marks(path: Path, marks: dict[str, np.ndarray], steps: int) -> None:

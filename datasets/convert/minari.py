@@ -17,11 +17,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from gymnasium import spaces
 
-from ..episode import Episode
+from ..episode import IMAGE, Episode
 from ..info import DatasetInfo
 from ..splits import Splits
 from .part import Format, ReadBack
-from .source import CORE, Wishes, arrays_of, as_episode, check_common, imported_episode, imported_info
+from .source import TAKEN, Wishes, arrays_of, check_common, imported_episode, imported_info
 
 INFO = "longdream"  # our key in the metadata
 DATA = "data"  # Minari's name of the folder inside
@@ -76,7 +76,8 @@ class MinariFolder:
         if self.ours is not None:
             arrays = {name: values if self.ours.arrays[name].per_step else values[0]
                       for name, values in found["infos"].items()}  # fmt: skip
-            return as_episode(arrays | {"image": found["observations"], "action": action})
+            observed = {self.ours.observation.name: found["observations"]}
+            return Episode.from_named(arrays | observed | {"action": action})
         seen = self._images(index, found["observations"])
         reward = np.concatenate([[0], found["rewards"]]).astype(np.float32)
         check_common(self.name(index), seen | {"action": action, "reward": reward})
@@ -102,7 +103,7 @@ class MinariFolder:
         if len(frames) != 1:
             raise ValueError(f"{self.name(index)}: of {', '.join(seen)} one must be images (T, H, W, C) in uint8")
         seen["image"] = seen.pop(frames[0])
-        taken = sorted((set(CORE) & set(seen)) - {"image"})
+        taken = sorted((set(TAKEN) & set(seen)) - {"image"})
         if taken:
             raise ValueError(f"{self.folder}: {', '.join(taken)} means something else in a data set; rename it")
         return seen
@@ -116,9 +117,11 @@ class _MinariWriter:
         (folder / DATA).mkdir(parents=True)
         width, discrete = info.arrays["action"].shape[0], info.arrays["action"].dtype == "uint8"
         self.buffer, self.discrete, self.specs = minari.buffer, discrete, info.arrays
+        self.observed, observed = info.observation
+        low, high = (0, 255) if self.observed == IMAGE else (-np.inf, np.inf)
         self.storage = minari.storage.new(
             folder / DATA,
-            spaces.Box(0, 255, info.arrays["image"].shape, np.uint8),
+            spaces.Box(low, high, observed.shape, np.dtype(observed.dtype).type),
             spaces.Discrete(width) if discrete else spaces.Box(-np.inf, np.inf, (width,), np.float32),
             jpeg_encoding=False,  # JPEG costs more than a world model's whole error
         )
@@ -136,11 +139,11 @@ class _MinariWriter:
         infos = {
             name: values if self.specs[name].per_step else np.repeat(values[None], steps, 0)
             for name, values in arrays.items()
-            if name not in ("image", "action")
+            if name not in (self.observed, "action")
         }
         episode = self.buffer(
             id=index,
-            observations=arrays["image"],
+            observations=arrays[self.observed],
             actions=action.argmax(1) if self.discrete else action,
             rewards=arrays["reward"][1:],
             terminations=terminal,

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ..episode import IMAGE
 from ..files import DatasetError
 from ..progress import Progress
 from .part import part
@@ -32,18 +33,20 @@ def export_previews(source: Source, destination: Path, kind: str, progress: Prog
         progress: whom to tell.
 
     Raises:
-        ValueError: if `destination` is there already, or mp4 is asked for without PyAV.
+        ValueError: if `destination` is there already, there are no images, or mp4 is asked for without PyAV.
         DatasetError: if a file does not hold what was written.
         OSError: if it cannot be written.
     """
     write: Callable[[Path, np.ndarray], int] = write_gif if kind == "gif" else write_mp4
     if kind == "mp4":
         require_av()
+    if source.info.observation.name != IMAGE:
+        raise ValueError(f"there are no images to make a {kind} of: `longdream browse` draws vectors")
     with part(destination) as draft:
         draft.mkdir()
         progress.begin(source.info.episodes, None)
         for index in range(source.info.episodes):
-            frames = enlarged(arrays_of(source, index)["image"])
+            frames = enlarged(arrays_of(source, index)[IMAGE])
             path = draft / f"{index:06d}.{kind}"
             found = write(path, frames)
             if found != len(frames):

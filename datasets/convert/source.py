@@ -5,19 +5,17 @@ Axes: T time, H height, W width, C channels, A action.
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from ..episode import CONTEXT, QUERY, ArraySpec, Episode, EpisodeSpec, core_arrays
+from ..episode import COMMON, CONTEXT, IMAGE, QUERY, VECTOR, ArraySpec, Episode, EpisodeSpec, observation_name
 from ..info import DatasetInfo, episodes_per_shard
 from ..splits import Splits
 from ..store import RESERVED
 
 UNKNOWN_SEED = 0  # of imported episodes: nothing makes them again
-CORE = core_arrays((), 0)
-COMMON = ("image", "action", "reward")  # no episode without them
+TAKEN = (IMAGE, "action", *COMMON)  # names that mean something in every data set
 NUMBERS = "biuf"  # kinds of dtype that can be stored
 
 
@@ -57,7 +55,8 @@ def imported_info(
     Raises:
         ValueError: if a wish is out of range, or an array has a name that the shards need.
     """
-    arrays = CORE | {"image": spec_of(first.image), "action": spec_of(first.action)}
+    observation = IMAGE if first.obs.ndim == 4 else VECTOR
+    arrays = {observation: spec_of(first.obs), "action": spec_of(first.action)} | COMMON
     arrays |= {name: spec_of(value, len(first)) for name, value in first.extras.items()}
     taken = sorted(set(RESERVED) & set(arrays))
     if taken:
@@ -84,13 +83,13 @@ def spec_of(values: np.ndarray, steps: int | None = None) -> ArraySpec:
     return ArraySpec(values.dtype.name, values.shape[1:] if per_step else values.shape, per_step)
 
 
-def imported_episode(context: int, image: np.ndarray, action: np.ndarray, reward: np.ndarray, **others: Any) -> Episode:
+def imported_episode(context: int, obs: np.ndarray, action: np.ndarray, reward: np.ndarray, **others: Any) -> Episode:
     """Return an episode whose first `context` steps are its context (all of them, if there are no more).
 
     Args:
         context: C.
-        image: (T H W C) uint8.
-        action: (T A), `action[t]` led to `image[t]`.
+        obs: (T H W C) uint8, or (T F) float32.
+        action: (T A), `action[t]` led to `obs[t]`.
         reward: (T).
         others: further fields of Episode: `terminal`, `extras`, ...
     """
@@ -103,28 +102,32 @@ def imported_episode(context: int, image: np.ndarray, action: np.ndarray, reward
         "context": min(context, len(steps)),
         "seed": UNKNOWN_SEED,
     }
-    return Episode(image=image, action=action, reward=reward.astype(np.float32), **(fields | others))
+    return Episode(obs=obs, action=action, reward=reward.astype(np.float32), **(fields | others))
 
 
 def check_common(where: str, arrays: dict[str, np.ndarray]) -> None:
     """See that what every imported episode needs is there: image (T H W C) uint8, action (T ...), reward (T).
 
+    In place of the image there may be a vector (T F) float32.
+
     Raises:
         ValueError: naming the episode and what is missing or of another shape.
     """
-    missing = [name for name in COMMON if name not in arrays]
+    needed = (observation_name(arrays), "action", "reward")
+    missing = [name for name in needed if name not in arrays]
     if missing:
         raise ValueError(f"{where} lacks {', '.join(missing)}; it has {', '.join(arrays) or 'nothing'}")
     strange = [name for name, value in arrays.items() if value.dtype.kind not in NUMBERS]
     if strange:
         raise ValueError(f"{where}: {', '.join(strange)} holds no numbers")
-    image, steps = arrays["image"], len(arrays["reward"]) if arrays["reward"].ndim == 1 else -1
-    if image.dtype != np.uint8 or image.ndim != 4:
-        raise ValueError(f"{where}: image is {image.dtype} {image.shape}, not uint8 (T, H, W, C)")
-    lengths = {name: arrays[name].shape for name in COMMON}
+    obs, steps = arrays[needed[0]], len(arrays["reward"]) if arrays["reward"].ndim == 1 else -1
+    dtype, axes = ("uint8", "(T, H, W, C)") if needed[0] == IMAGE else ("float32", "(T, F)")
+    if obs.dtype != dtype or obs.ndim != axes.count(",") + 1:
+        raise ValueError(f"{where}: {needed[0]} is {obs.dtype} {obs.shape}, not {dtype} {axes}")
+    lengths = {name: arrays[name].shape for name in needed}
     if steps < 1 or any(shape[:1] != (steps,) for shape in lengths.values()):
         shown = ", ".join(f"{name} {shape}" for name, shape in lengths.items())
-        raise ValueError(f"{where}: image, action and reward must be equally long, with 1 reward a step: {shown}")
+        raise ValueError(f"{where}: {needed[0]}, action and reward must be equally long, with 1 reward a step: {shown}")
 
 
 def arrays_of(source: Source, index: int) -> dict[str, np.ndarray]:
@@ -136,11 +139,10 @@ def arrays_of(source: Source, index: int) -> dict[str, np.ndarray]:
     """
     episode = source.episode(index)
     specs = source.info.arrays
-    found: dict[str, np.ndarray] = dict(episode.extras)
-    for field in dataclasses.fields(Episode):
-        if field.name != "extras":
-            value = getattr(episode, field.name)
-            found[field.name] = value if specs[field.name].per_step else np.array(value, specs[field.name].dtype)
+    found: dict[str, np.ndarray] = {
+        name: value if isinstance(value, np.ndarray) else np.array(value, specs[name].dtype)
+        for name, value in episode.named(source.info.observation.name).items()
+    }
     wrong = [f"it lacks {name}" for name in specs if name not in found]
     wrong += [f"it has {name} besides" for name in sorted(found) if name not in specs]
     for name in specs.keys() & found.keys():
@@ -151,10 +153,3 @@ def arrays_of(source: Source, index: int) -> dict[str, np.ndarray]:
     if wrong:
         raise ValueError(f"{source.name(index)} is unlike the first episode: {'; '.join(sorted(wrong))}")
     return {name: found[name] for name in specs}
-
-
-def as_episode(arrays: dict[str, np.ndarray]) -> Episode:
-    """Return the episode that `arrays_of` took apart."""
-    core = {name: arrays[name] if spec.per_step else int(arrays[name]) for name, spec in CORE.items()}
-    extras = {name: value for name, value in arrays.items() if name not in CORE}
-    return Episode(**core, extras=extras)  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from ..resume import begin, finish, missing_shards, set_damaged_aside
 from ..shard import SHARDS, Place, committed
 from ..target import Target, open_target
 from ..verify import shard_problems
-from .source import Source, arrays_of, as_episode
+from .source import Source, arrays_of
 
 
 class StoredEpisodes:
@@ -30,6 +30,8 @@ class StoredEpisodes:
     def __init__(self, root: Where) -> None:
         self.dataset = EpisodeDataset(root)
         self.info = dataclasses.replace(self.dataset.info, recipe=None)
+        if self.info.capacity is not None:
+            raise ValueError(f"{root} is the replay of an online run, whose episodes come and go: it is read as it is")
         if len(self.dataset) != self.info.episodes:
             raise ValueError(
                 f"{root} holds {len(self.dataset)} of {self.info.episodes} episodes: finish it first, with the command "
@@ -71,7 +73,7 @@ def into_store(source: Source, root: Where, progress: Progress) -> None:
 
 def _episodes(source: Source, what: ShardRange, progress: Progress) -> Iterator[Episode]:
     for index in range(*what):
-        episode = as_episode(arrays_of(source, index))
+        episode = Episode.from_named(arrays_of(source, index))
         progress.advance(len(episode))
         yield episode
 
@@ -93,10 +95,9 @@ def _check_same_source(source: Source, root: Where) -> None:
     there = EpisodeDataset(root)
     for place in places:
         last = place.range.stop - 1
-        wanted, found = arrays_of(source, last), there.episode(last)
+        wanted, found = arrays_of(source, last), there.episode(last).named(source.info.observation.name)
         for name, value in wanted.items():
-            kept = found.extras[name] if name in found.extras else getattr(found, name)
-            if not np.array_equal(value, kept, equal_nan=value.dtype.kind == "f"):
+            if not np.array_equal(value, found[name], equal_nan=value.dtype.kind == "f"):
                 raise ValueError(
                     f"{root} was begun with other files: {name} of its episode {last} is not that of "
                     f"{source.name(last)}. Convert into another folder"

@@ -81,7 +81,7 @@ def test_an_episode_is_a_function_of_its_index(tmp_path):
     options = type(environment.options)(**dataset.info.options)
     for e in (0, 5, 9):
         wanted = collect_episode(environment, options, episode_seed(3, e))
-        np.testing.assert_array_equal(dataset.read("image", e), wanted.image)
+        np.testing.assert_array_equal(dataset.read("image", e), wanted.obs)
         np.testing.assert_array_equal(dataset.read("action", e), wanted.action)
     assert dataset.info.spec == environment.spec(options)
     assert (dataset.lengths == dataset.info.spec.length).all()
@@ -152,7 +152,7 @@ def test_growing_keeps_the_episodes_and_replaces_the_tail(tmp_path, whole, capsy
     assert sorted(path.name for path in (out / "shards").iterdir()) == ["000000-000004", "000004-000006"]
     before = EpisodeDataset(out).episode(5)
     assert collected(out, 10) == whole
-    np.testing.assert_array_equal(EpisodeDataset(out).episode(5).image, before.image)
+    np.testing.assert_array_equal(EpisodeDataset(out).episode(5).obs, before.obs)
     assert EpisodeDataset(out).info.episodes == 10
     capsys.readouterr()
     assert collected(out, 10) == whole

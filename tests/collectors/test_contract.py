@@ -86,7 +86,7 @@ def test_the_fast_path_gives_the_same_bytes(name):
 def test_seeds_decide(name):
     environment = ENVIRONMENTS[name]
     assert differences(stepped(name, SEEDS[0]), rollout(environment, OPTIONS[name], SEEDS[0])) == []
-    assert "image" in differences(stepped(name, SEEDS[0]), stepped(name, SEEDS[1]))
+    assert "obs" in differences(stepped(name, SEEDS[0]), stepped(name, SEEDS[1]))
 
 
 @everywhere
@@ -106,10 +106,10 @@ def test_replaying_the_actions_gives_the_same_images(name):
     environment, episode = ENVIRONMENTS[name], stepped(name, SEEDS[1])
     env = make(environment, OPTIONS[name])
     observation, _ = env.reset(seed=episode.seed)
-    assert np.array_equal(observation, episode.image[0])
+    assert np.array_equal(observation, episode.obs[0])
     for t, action in enumerate(taken(episode), 1):
         observation, reward, terminated, _, _ = env.step(int(action))
-        assert np.array_equal(observation, episode.image[t])
+        assert np.array_equal(observation, episode.obs[t])
         assert (reward, terminated) == (episode.reward[t], episode.terminal[t])
     env.close()
 
@@ -118,7 +118,7 @@ def test_replaying_the_actions_gives_the_same_images(name):
 def test_arrays_are_as_specified(name):
     environment, episode = ENVIRONMENTS[name], stepped(name, SEEDS[0])
     specs = array_specs(environment, OPTIONS[name])
-    arrays = {key: getattr(episode, key) for key in specs if key not in episode.extras} | dict(episode.extras)
+    arrays = episode.named("image")
     assert episode.extras.keys() == environment.extras(OPTIONS[name]).keys()
     for key, spec in specs.items():
         shape = (len(episode), *spec.shape) if spec.per_step else spec.shape

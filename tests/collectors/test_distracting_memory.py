@@ -51,9 +51,9 @@ def test_no_cue_is_in_view_when_the_query_begins(width):
     """Without distractors, and the squares far away or not coloured like the cue, no pixel has the cue's colour."""
     for episode in episodes(width, 12, distractors=0.0):
         color = COLORS[PALETTE[int(episode.extras["target_color"])]]
-        last = episode.image[episode.context - 1]
+        last = episode.obs[episode.context - 1]
         assert not (last == color).all(-1).any()
-        assert (episode.image[: episode.context] == color).all(-1).any(), "the context must show it"
+        assert (episode.obs[: episode.context] == color).all(-1).any(), "the context must show it"
         distance = np.abs(episode.extras["object_pos"][0] - episode.extras["agent_pos"][episode.context - 1])
         assert distance.max() > 2
 
@@ -81,7 +81,7 @@ def test_the_reward_is_the_memory():
         assert x_dir == 0
         assert not episode.reward[:-1].any()
         assert episode.terminal[-1]
-        faced = episode.image[-1, 12 if y_dir > 0 else 28, 20]
+        faced = episode.obs[-1, 12 if y_dir > 0 else 28, 20]
         target = COLORS[PALETTE[int(episode.extras["target_color"])]]
         assert episode.reward[-1] == float(np.array_equal(faced, target))
         rewards.append(episode.reward[-1])

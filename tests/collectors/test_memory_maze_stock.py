@@ -97,7 +97,7 @@ def test_the_fast_path_gives_the_same_bytes(monkeypatch):
     environment, options = ENVIRONMENTS["memory_maze_9x9"], MemoryMazeOptions(renderer="mujoco")
     stepped = rollout(environment, options, 8)
     assert differences(stepped, environment.fast(options, 8)) == []
-    assert stepped.image.std() > 0
+    assert stepped.obs.std() > 0
 
 
 @pytest.mark.usefixtures("stock")

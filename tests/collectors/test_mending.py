@@ -10,6 +10,7 @@ from longdream.collectors.cli import main
 from longdream.datasets.cli import verify_main
 from longdream.datasets.files import FORMAT, seal, unseal
 from longdream.datasets.folder import LocalFolder
+from longdream.datasets.info import NEWEST
 from longdream.datasets.reader import EpisodeDataset
 from longdream.datasets.verify import verify
 from longdream.tests.datasets.dataset_toys import contents
@@ -73,17 +74,19 @@ def test_what_a_dead_collector_left_is_ignored_and_cleaned(root):
     assert contents(root / "shards") == wanted
 
 
-@pytest.mark.parametrize("file", ["dataset.json", "shards/000004-000006/manifest.json"])
-def test_a_newer_version_is_refused_and_its_shards_are_not_thrown_out(root, capsys, file):
+@pytest.mark.parametrize(
+    ("file", "newer"), [("dataset.json", NEWEST + 1), ("shards/000004-000006/manifest.json", FORMAT + 1)]
+)
+def test_a_newer_version_is_refused_and_its_shards_are_not_thrown_out(root, capsys, file, newer):
     plain = json.loads((root / file).read_text())
     plain.pop("crc32c")
-    (root / file).write_text(seal({**plain, "format": FORMAT + 1}))
+    (root / file).write_text(seal({**plain, "format": newer}))
     before = contents(root)
     capsys.readouterr()
     with pytest.raises(SystemExit) as stop:
         collect_again(root)
     assert stop.value.code == 2
     (line,) = [x for x in capsys.readouterr().err.splitlines() if x.startswith("collect: ") and "%|" not in x]
-    assert f"has format {FORMAT + 1}" in line
+    assert f"has format {newer}" in line
     assert "upgrade" in line
     assert contents(root) == before

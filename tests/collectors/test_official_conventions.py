@@ -28,7 +28,7 @@ def test_the_packages_own_observations_pass(tmp_path, official):
     source = MemoryMazeFolder(tmp_path, Wishes(context=20))
     assert source.info.environment == "memory_maze_9x9"
     assert np.ptp(official["agent_pos"], 0).max() > 0.3  # it went somewhere
-    np.testing.assert_array_equal(source.episode(0).image, official["image"])
+    np.testing.assert_array_equal(source.episode(0).obs, official["image"])
 
 
 @pytest.mark.parametrize("name", ["maze_layout", "agent_pos", "targets_vec"])

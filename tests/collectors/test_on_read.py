@@ -52,7 +52,7 @@ def test_the_recipe_draws_what_the_environment_showed(name):
     options = dataclasses.asdict(environment.options)
     assert {"size", "renderer"} <= options.keys()
     view = RECIPES[environment.recipe](episode.extras, options)
-    assert np.array_equal(render(*view, options["renderer"]), episode.image)
+    assert np.array_equal(render(*view, options["renderer"]), episode.obs)
 
 
 @pytest.mark.parametrize("name", DRAWABLE)
@@ -61,7 +61,7 @@ def test_collecting_it_needs_no_pictures(name):
     environment, seed = ENVIRONMENTS[name], episode_seed(3, 1)
     blank = collect_episode(environment, dataclasses.replace(environment.options, renderer="blank"), seed)
     episode = collect_episode(environment, environment.options, seed)
-    assert not blank.image.any()
+    assert not blank.obs.any()
     assert blank.extras.keys() == episode.extras.keys()
     assert all(np.array_equal(blank.extras[key], episode.extras[key]) for key in episode.extras)
     assert np.array_equal(blank.action, episode.action)
@@ -71,7 +71,7 @@ def test_every_way_of_reading_gives_the_stored_bytes(stored, drawn):
     assert (stored.info.frames, drawn.info.frames) == ("stored", "on-read")
     for e in range(EPISODES):
         one, other = stored.episode(e), drawn.episode(e)
-        assert np.array_equal(one.image, other.image)
+        assert np.array_equal(one.obs, other.obs)
         assert one.seed == other.seed
         assert all(np.array_equal(one.extras[key], other.extras[key]) for key in one.extras)
         for start, stop in ((0, 1), (17, 120), (300, 501), (5, 5)):
@@ -84,7 +84,7 @@ def test_batches_and_the_loader(stored, drawn):
     rows = [*whole(drawn, [2, 0]), (Segment(1, 480, 501), Segment(0, 0, 480))]
     one, other = read_batch(stored, rows), read_batch(drawn, rows)
     on_device = read_batch(drawn, rows, draw_on=torch.device("cpu"))
-    for a, b, c in zip(one, other, on_device, strict=True):
+    for a, b, c in zip(one.tensors, other.tensors, on_device.tensors, strict=True):
         assert torch.equal(a, b)
         assert torch.equal(a, c)
     assert one.obs.stride() == other.obs.stride() == on_device.obs.stride()  # channels last, all of them

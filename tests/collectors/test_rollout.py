@@ -86,7 +86,7 @@ def test_a_closed_loop_policy_sees_each_step():
         count = episode.extras["count"][:, 0]
         assert count[episode.context - 1] % 3 == 0
         assert count[episode.context - 1] - count[0] < 3
-        assert np.array_equal(episode.image[:, 0, 0, 0], count)
+        assert np.array_equal(episode.obs[:, 0, 0, 0], count)
         assert np.array_equal(episode.reward, episode.action[:, 1])
         assert np.array_equal(np.diff(count), episode.action[1:, 1])
         assert episode.extras["begin"] == count[0]

@@ -116,7 +116,7 @@ def test_after_a_teleport_the_frames_are_those_of_before_bit_by_bit(name):
         context, query = spec(name.removesuffix("_teleport"), options)
         begin = episode.teleport_from
         assert 0 <= begin <= context - query
-        assert np.array_equal(episode.image[context:], episode.image[begin : begin + query])
+        assert np.array_equal(episode.obs[context:], episode.obs[begin : begin + query])
         for key in ("agent_pos", "agent_dir", "room_id"):
             assert np.array_equal(episode.extras[key][context:], episode.extras[key][begin : begin + query])
         assert np.array_equal(taken(episode)[context:], taken(episode)[begin : begin + query - 1])
@@ -127,7 +127,7 @@ def test_a_stepped_teleport_is_the_same_episode():
     for options in (ENVIRONMENTS["two_rooms_teleport"].options, small("two_rooms_teleport", query=301)):
         stepped = rollout(ENVIRONMENTS["two_rooms_teleport"], options, 4)
         begin, context = stepped.teleport_from, stepped.context
-        assert np.array_equal(stepped.image[context:], stepped.image[begin:][: len(stepped) - context])
+        assert np.array_equal(stepped.obs[context:], stepped.obs[begin:][: len(stepped) - context])
         assert differences(stepped, collect_episode(ENVIRONMENTS["two_rooms_teleport"], options, 4)) == []
 
 

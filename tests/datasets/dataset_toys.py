@@ -49,7 +49,7 @@ def toy_episode(index: int, length: int | None = None) -> Episode:
     action = np.eye(ACTIONS, dtype=np.uint8)[rng.integers(ACTIONS, size=length)]
     action[0] = 0
     return Episode(
-        image=rng.integers(0, 7, (length, SIZE, SIZE, 3), np.uint8),
+        obs=rng.integers(0, 7, (length, SIZE, SIZE, 3), np.uint8),
         action=action,
         reward=rng.random(length, np.float32),
         is_first=np.arange(length) == 0,

@@ -26,6 +26,14 @@ def test_starts_are_counted_on_the_way_to_a_device():
     assert batch_of()._replace(inside=5).to("cpu").inside == 5  # who says so knows
 
 
+@pytest.mark.parametrize(("device", "waits"), [("cuda", False), ("cpu", True)])
+def test_the_host_waits_for_what_comes_back_from_a_gpu(monkeypatch, device, waits):
+    asked = []
+    monkeypatch.setattr(torch.Tensor, "to", lambda x, where, non_blocking: (asked.append(not non_blocking), x)[1])
+    batch_of().to(device)
+    assert asked == [waits] * 5
+
+
 @pytest.mark.parametrize(
     "cut", [lambda b: b.window(1, 4), lambda b: b.rows(0, 2), lambda b: b.afresh(), Batch.contiguous]
 )

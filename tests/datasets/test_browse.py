@@ -122,7 +122,7 @@ def test_the_page_holds_the_very_frames_and_numbers(tmp_path, monkeypatch, pixel
     for e in (9, 3):
         episode, content = toy_episode(e), found[f"episode-{e}"]
         assert len(content["sheets"]) == (1 if pixels == 2048 else -(-len(episode) // 9))
-        np.testing.assert_array_equal(frames_of(content, len(episode), pixels // SIZE), episode.image)
+        np.testing.assert_array_equal(frames_of(content, len(episode), pixels // SIZE), episode.obs)
         assert content["action"] == [None, *episode.action[1:].argmax(1).tolist()]
         np.testing.assert_allclose(content["reward"], episode.reward, atol=1e-6)
         assert content["query"] == [[14, len(episode)]]
@@ -224,7 +224,7 @@ def test_it_works_in_a_browser(tmp_path, monkeypatch):
         kind = "padding" if episode.pad[t] else "query" if episode.phase[t] else "context"
         assert note["state"] == f"episode {e}, step {t} of {len(episode)}, {kind}", name
         assert note["current"].startswith(f"Episode {e}")
-        np.testing.assert_array_equal(np.reshape(note["pixels"], (SIZE, SIZE, 4))[..., :3], episode.image[t], name)
+        np.testing.assert_array_equal(np.reshape(note["pixels"], (SIZE, SIZE, 4))[..., :3], episode.obs[t], name)
         x, y = episode.extras["agent_pos"][t].tolist()
         drawn = [float(number) for number in re.findall(r"-?[\d.]+", note["agent"])]
         angle = -np.degrees(np.linspace(0, 3, len(episode))[t])  # pictures count angles clockwise

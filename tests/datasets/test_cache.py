@@ -121,7 +121,7 @@ def test_streams_are_the_same_whatever_is_kept(root, limit, window):
             length = toy_length(e)
             if start < length:
                 found = dataset.read("image", e, start, min(start + window, length))
-                np.testing.assert_array_equal(found, toy_episode(e).image[start : start + window])
+                np.testing.assert_array_equal(found, toy_episode(e).obs[start : start + window])
         assert dataset.cache.held <= limit
 
 
@@ -129,7 +129,7 @@ def test_streams_are_the_same_whatever_is_kept(root, limit, window):
 def test_random_reads_are_the_same_whatever_is_kept(root, limit):
     dataset, rng = EpisodeDataset(root), np.random.default_rng(0)
     dataset.cache.limit = limit
-    episodes = [toy_episode(e).image for e in range(10)]
+    episodes = [toy_episode(e).obs for e in range(10)]
     for _ in range(600):
         e = int(rng.integers(10))
         start, stop = sorted(rng.integers(0, len(episodes[e]) + 1, 2).tolist())
@@ -180,7 +180,7 @@ def test_two_threads_may_decode_the_same_chunk(root, monkeypatch):
     with ThreadPoolExecutor(2) as pool:
         found = list(pool.map(lambda stop: dataset.read("image", 4, 2, stop), (5, 8)))
     for stop, image in zip((5, 8), found, strict=True):
-        np.testing.assert_array_equal(image, toy_episode(4).image[2:stop])
+        np.testing.assert_array_equal(image, toy_episode(4).obs[2:stop])
     assert dataset.cache.held == CHUNK_BYTES
 
 
@@ -188,9 +188,9 @@ def test_what_was_read_cannot_be_changed_through_what_was_handed_out(root):
     dataset = EpisodeDataset(root)
     dataset.read("image", 4, 0, 5)[:] = 255
     found = dataset.read("image", 4, 5, 8)
-    np.testing.assert_array_equal(found, toy_episode(4).image[5:8])
+    np.testing.assert_array_equal(found, toy_episode(4).obs[5:8])
     found[:] = 255
-    np.testing.assert_array_equal(dataset.read("image", 4, 8, 10), toy_episode(4).image[8:10])
+    np.testing.assert_array_equal(dataset.read("image", 4, 8, 10), toy_episode(4).obs[8:10])
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def test_pinned_tensors_take_powers_of_two(root):
     dataset = EpisodeDataset(root)
     sampler = Windows(dataset.indices, dataset.lengths, 3, seed=0, window=7)
     wanted = 0
-    for tensor in read_batch(dataset, sampler.batch(0)):
+    for tensor in read_batch(dataset, sampler.batch(0)).tensors:
         block = 1
         while block < tensor.nbytes:
             block *= 2
@@ -223,11 +223,11 @@ def test_the_loader_keeps_to_its_memory(tmp_path, sampler, batches):
     dataset = EpisodeDataset(tmp_path / "toy")
     options = {} if sampler is WholeTrajectories else {"window": 7}
     rows = sampler(dataset.indices, dataset.lengths, 4, seed=0, **options)
-    size = sum(x.numel() * x.element_size() for x in read_batch(dataset, rows.batch(0)))
+    size = sum(x.numel() * x.element_size() for x in read_batch(dataset, rows.batch(0)).tensors)
     assert batch_bytes(dataset.info, rows.batch(0)) == size
     with Loader(dataset, rows, memory=batches * size, depth=4) as loader:
         for step in range(12):
             wanted = read_batch(EpisodeDataset(tmp_path / "toy"), rows.batch(step))
-            assert all(map(torch.equal, next(loader), wanted))
+            assert all(map(torch.equal, next(loader).tensors, wanted.tensors))
             ahead = sum(batch_bytes(dataset.info, pending.draft.rows) for pending in loader._ahead)
             assert dataset.cache.held + ahead <= max(batches, 1) * size

@@ -47,6 +47,7 @@ def assert_arrays(found, index):
     """All arrays of a toy episode, values and types, as the data set stores them."""
     wanted = toy_episode(index)
     fields = {f.name: getattr(wanted, f.name) for f in dataclasses.fields(wanted) if f.name != "extras"}
+    fields["image"] = fields.pop("obs")
     wanted = fields | dict(wanted.extras)
     assert found.keys() == wanted.keys()
     types = {"context": np.int32, "seed": np.uint64, "teleport_from": np.int32}
@@ -128,7 +129,7 @@ def test_foreign_columns_come_in(tmp_path):
     assert (dataset.info.environment, dataset.info.spec, dataset.lengths.tolist()) == ("push", (6, 6), lengths)
     for e, start in enumerate([0, 12, 21]):
         steps, found = slice(start, start + lengths[e]), dataset.episode(e)
-        np.testing.assert_array_equal(found.image, pixels[steps])
+        np.testing.assert_array_equal(found.obs, pixels[steps])
         np.testing.assert_array_equal(found.action, [[0, 0], *action[steps][:-1].astype(np.float32)])
         np.testing.assert_array_equal(found.reward, reward[steps].astype(np.float32))
         np.testing.assert_array_equal(found.extras["state"], state[steps])
@@ -267,13 +268,13 @@ def test_gifs_show_every_frame_for_its_time(tmp_path, toy):
         assert file.info["loop"] == 0
         file.seek(5)
         found = np.asarray(file.convert("RGB")).astype(int)
-    wanted = toy_episode(1).image[5].repeat(12, 0).repeat(12, 1)
+    wanted = toy_episode(1).obs[5].repeat(12, 0).repeat(12, 1)
     assert np.abs(found - wanted).max() <= 4  # a palette
 
 
 def test_equal_frames_are_counted_by_their_time(tmp_path, toy, monkeypatch):
     still = toy_episode(0)
-    still.image[5:15] = still.image[5]  # pillow makes one picture of them
+    still.obs[5:15] = still.obs[5]  # pillow makes one picture of them
     monkeypatch.setattr(toy, "episode", lambda index: still)
     toy.info = dataclasses.replace(toy.info, episodes=1)
     export_previews(toy, tmp_path / "look", "gif", Silent())
@@ -287,7 +288,7 @@ def test_pyav_reads_an_mp4(tmp_path, toy):
     with av.open(tmp_path / "look/000001.mp4") as file:
         frames = [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)]
     assert len(frames) == toy_length(1)
-    wanted = toy_episode(1).image[5].repeat(12, 0).repeat(12, 1)
+    wanted = toy_episode(1).obs[5].repeat(12, 0).repeat(12, 1)
     assert np.abs(frames[5] - wanted.astype(int)).mean() < 3  # it loses detail
 
 

@@ -43,7 +43,7 @@ def test_a_memory_maze_folder_arrives_whole(tmp_path):
         found, wanted = dataset.episode(e), maze_arrays(e)
         assert (found.action.dtype, found.reward.dtype) == (np.uint8, np.float32)
         for name in ("image", "action", "reward"):
-            np.testing.assert_array_equal(getattr(found, name), wanted.pop(name), name)
+            np.testing.assert_array_equal(getattr(found, "obs" if name == "image" else name), wanted.pop(name), name)
         assert found.extras.keys() == wanted.keys()
         for name, values in wanted.items():
             assert found.extras[name].dtype == values.dtype
@@ -120,8 +120,8 @@ def test_a_replay_folder_arrives_whole(tmp_path):
     for e in range(5):
         found, wanted = dataset.episode(e), replay_arrays(e)
         for name in ("image", "action", "reward", "is_first"):
-            assert getattr(found, name).dtype == wanted[name].dtype
-            np.testing.assert_array_equal(getattr(found, name), wanted[name], name)
+            assert getattr(found, "obs" if name == "image" else name).dtype == wanted[name].dtype
+            np.testing.assert_array_equal(getattr(found, "obs" if name == "image" else name), wanted[name], name)
         np.testing.assert_array_equal(found.terminal, wanted["is_terminal"])
         np.testing.assert_array_equal(found.extras["discount"], wanted["discount"])
         assert (found.context, int((found.phase == 0).sum()), len(found)) == (8, 8, 12 + e)

@@ -33,7 +33,7 @@ def test_minari_reads_every_episode(tmp_path, toy, monkeypatch):
     assert dataset.action_space == spaces.Discrete(3)
     for found in dataset.iterate_episodes():
         wanted = toy_episode(int(found.id))
-        np.testing.assert_array_equal(found.observations, wanted.image)
+        np.testing.assert_array_equal(found.observations, wanted.obs)
         np.testing.assert_array_equal(found.actions, wanted.action[1:].argmax(1))
         np.testing.assert_array_equal(found.rewards, wanted.reward[1:])
         np.testing.assert_array_equal(found.terminations, wanted.terminal[1:])
@@ -93,7 +93,7 @@ def test_the_data_of_others_come_in(tmp_path):
     assert (dataset.info.environment, dataset.info.spec) == ("theirs-v1", (5, 7))
     for e, wanted in enumerate(episodes):
         found = dataset.episode(e)
-        np.testing.assert_array_equal(found.image, wanted.observations["rgb"])
+        np.testing.assert_array_equal(found.obs, wanted.observations["rgb"])
         np.testing.assert_array_equal(found.extras["position"], wanted.observations["position"])
         np.testing.assert_array_equal(found.action[1:].argmax(1) + 2, wanted.actions)
         assert found.action.sum(1).tolist() == [0] + [1] * (11 + e)

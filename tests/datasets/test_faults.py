@@ -11,6 +11,7 @@ from numcodecs.zstd import Zstd
 from longdream.datasets.chunked import ABSENT
 from longdream.datasets.files import FORMAT, DatasetError, seal, unseal
 from longdream.datasets.folder import LocalFolder
+from longdream.datasets.info import NEWEST
 from longdream.datasets.manifest import Manifest, record_files
 from longdream.datasets.reader import EpisodeDataset
 from longdream.datasets.verify import verify
@@ -90,7 +91,7 @@ def test_every_bit_of_a_chunks_header_matters_or_is_harmless(toy):
         after[bit // 8] ^= 1 << bit % 8
         path.write_bytes(after)
         try:
-            np.testing.assert_array_equal(dataset.read("image", 4), toy_episode(4).image)
+            np.testing.assert_array_equal(dataset.read("image", 4), toy_episode(4).obs)
             harmless.append(bit)
         except DatasetError as error:
             assert f"{SHARD}: {IMAGE} is damaged in chunk 0" in str(error)  # noqa: PT017 (it may also not raise)
@@ -178,11 +179,11 @@ def test_a_shard_of_another_data_set_or_name_is_noticed(toy, tmp_path):
 
 
 def test_a_newer_format_is_refused(toy):
-    for path in (toy / "shards" / SHARD / "manifest.json", toy / "dataset.json"):
+    for path, newest in ((toy / "shards" / SHARD / "manifest.json", FORMAT), (toy / "dataset.json", NEWEST)):
         plain = json.loads(path.read_text())
         plain.pop("crc32c")
-        path.write_text(seal({**plain, "format": FORMAT + 1}))
-        with pytest.raises(DatasetError, match=rf"{path.name} has format {FORMAT + 1}.*upgrade"):
+        path.write_text(seal({**plain, "format": newest + 1}))
+        with pytest.raises(DatasetError, match=rf"{path.name} has format {newest + 1}.*upgrade"):
             EpisodeDataset(toy)
 
 

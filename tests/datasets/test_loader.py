@@ -36,7 +36,7 @@ def test_a_batch_is_its_episodes_side_by_side(dataset):
     batch = read_batch(dataset, whole(dataset, [7, 2]))
     for row, e in enumerate((7, 2)):
         episode = toy_episode(e, LENGTH)
-        np.testing.assert_array_equal(batch.obs[row].permute(0, 2, 3, 1).numpy(), episode.image)
+        np.testing.assert_array_equal(batch.obs[row].permute(0, 2, 3, 1).numpy(), episode.obs)
         np.testing.assert_array_equal(batch.action[row].numpy(), episode.action)
         np.testing.assert_array_equal(batch.reward[row].numpy(), episode.reward)
         np.testing.assert_array_equal(batch.cont[row].numpy(), 1 - episode.terminal)
@@ -52,8 +52,8 @@ def test_a_row_is_its_segments_one_after_another(dataset):
     batch = read_batch(dataset, rows)
     three, seven, one = (toy_episode(e, LENGTH) for e in (3, 7, 1))
     frames = batch.obs.permute(0, 1, 3, 4, 2).numpy()
-    np.testing.assert_array_equal(frames[0], np.concatenate([three.image[20:], seven.image[:4]]))
-    np.testing.assert_array_equal(frames[1], one.image[5:14])
+    np.testing.assert_array_equal(frames[0], np.concatenate([three.obs[20:], seven.obs[:4]]))
+    np.testing.assert_array_equal(frames[1], one.obs[5:14])
     np.testing.assert_array_equal(batch.reward[0], np.concatenate([three.reward[20:], seven.reward[:4]]))
     assert batch.first[0].tolist() == [False] * 5 + [True] + [False] * 3
     assert not batch.first[1].any()

@@ -67,7 +67,7 @@ def test_it_is_read_verified_and_described(toy, as_user, monkeypatch, capsys):
         (toy / "new").touch()
     dataset = EpisodeDataset(toy)
     for e in range(5):
-        np.testing.assert_array_equal(dataset.read("image", e), toy_episode(e).image)
+        np.testing.assert_array_equal(dataset.read("image", e), toy_episode(e).obs)
     monkeypatch.setattr(sys, "argv", ["longdream", str(toy)])
     verify_main()
     with pytest.raises(SystemExit) as stop:

@@ -45,7 +45,7 @@ def test_out_is_filled_in_place(toy):
     dataset = EpisodeDataset(toy)
     rows = np.full((2, 25, 20, 20, 3), 255, np.uint8)
     assert dataset.read("image", 5, 3, 28, out=rows[1]).base is rows
-    np.testing.assert_array_equal(rows[1], toy_episode(5).image[3:28])
+    np.testing.assert_array_equal(rows[1], toy_episode(5).obs[3:28])
     assert (rows[0] == 255).all()
     for bad in (rows[0, :24], rows[0].astype(np.int8), rows[:, :, :, :, 0].T[:, :25]):
         with pytest.raises(ValueError, match="`out` is"):
@@ -85,7 +85,7 @@ def test_holes_keep_the_episodes_indices(toy, tmp_path):
     dataset = EpisodeDataset(root)
     assert dataset.indices.tolist() == [0, 1, 2, 3, 8, 9]
     assert dataset.lengths.tolist() == [toy_length(e) for e in dataset.indices]
-    np.testing.assert_array_equal(dataset.read("image", 9), toy_episode(9).image)
+    np.testing.assert_array_equal(dataset.read("image", 9), toy_episode(9).obs)
     with pytest.raises(ValueError, match="episode 5 is not in"):
         dataset.read("image", 5)
     shutil.rmtree(root / "shards")
@@ -118,5 +118,4 @@ def test_threads_share_a_dataset(toy, limit):
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda job: dataset.read(*job), jobs))
     for (name, e), values in zip(jobs, found, strict=True):
-        episode = toy_episode(e)
-        np.testing.assert_array_equal(values, episode.extras[name] if name == "agent_pos" else getattr(episode, name))
+        np.testing.assert_array_equal(values, toy_episode(e).named("image")[name])

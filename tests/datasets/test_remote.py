@@ -186,7 +186,7 @@ def test_no_flipped_bit_is_silent(memory, file):
         try:
             dataset = EpisodeDataset(memory)
             for e, episode in zip(range(4, 8), wanted, strict=True):
-                np.testing.assert_array_equal(dataset.read("image", e), episode.image)
+                np.testing.assert_array_equal(dataset.read("image", e), episode.obs)
                 np.testing.assert_array_equal(dataset.read("reward", e), episode.reward)
         except DatasetError as error:
             assert named in str(error)  # noqa: PT017 (what is never read is only found by `verify`)

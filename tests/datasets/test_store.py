@@ -77,7 +77,7 @@ def test_zarr_alone_can_read_a_shard(tmp_path):
         offset, length = int(group["offset"][e]), int(group["length"][e])
         assert offset % CHUNK == 0
         episode = toy_episode(e)
-        np.testing.assert_array_equal(group["image"][offset : offset + length], episode.image)
+        np.testing.assert_array_equal(group["image"][offset : offset + length], episode.obs)
         np.testing.assert_array_equal(group["agent_pos"][offset : offset + length], episode.extras["agent_pos"])
         assert int(group["seed"][e]) == episode.seed
 
@@ -96,7 +96,7 @@ def test_black_frames_are_stored_and_come_back(tmp_path):
     (tmp_path / "tmp").mkdir()
     store.write_info(tmp_path, info, replace=False)
     black = toy_episode(0, 20)
-    black.image[:] = 0
+    black.obs[:] = 0
     black.reward[:] = 0
     store.write_shard(tmp_path, info, ShardRange(0, 1), [black])
     assert_equal(EpisodeDataset(tmp_path).episode(0), black)
@@ -107,7 +107,7 @@ def test_black_frames_are_stored_and_come_back(tmp_path):
     ("change", "message"),
     [
         ({"reward": np.zeros(30)}, "'reward' of episode 0 is float64"),
-        ({"image": np.zeros((30, 20, 21, 3), np.uint8)}, r"\(30, 20, 21, 3\)"),
+        ({"obs": np.zeros((30, 20, 21, 3), np.uint8)}, r"\(30, 20, 21, 3\)"),
         ({"extras": {}}, "agent_pos, layout"),
     ],
 )

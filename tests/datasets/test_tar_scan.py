@@ -72,7 +72,7 @@ def test_members_may_lie_in_a_folder(unpacked, tmp_path, folder):
     index_tars(tmp_path, DatasetInfo.read(tmp_path))
     dataset = EpisodeDataset(tmp_path)
     for e in range(3):
-        np.testing.assert_array_equal(dataset.read("image", e), toy_episode(e).image)
+        np.testing.assert_array_equal(dataset.read("image", e), toy_episode(e).obs)
 
 
 def test_a_folder_without_a_tar_says_so(unpacked, tmp_path, call):

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from longdream.datasets.episode import CONTEXT, NO_TELEPORT, QUERY, Episode
+from longdream.datasets.episode import CONTEXT, NO_TELEPORT, QUERY, Episode, EpisodeSpec
 from longdream.worldmodels.base import Beliefs, Latent, Prediction, WorldModel
 
 IMAGE = (6, 5, 3)  # H W C, all different: a swapped axis shows
@@ -42,7 +42,7 @@ def make_episode(
     position, heading = rng.integers(0, 4, (length, 2))[again], rng.uniform(0, 6.28, length)[again]
     poses = {"agent_pos": position.astype(np.float32), "agent_dir": np.stack([np.cos(heading), np.sin(heading)], -1)}
     return Episode(
-        image=frames,
+        obs=frames,
         action=action,
         reward=reward,
         is_first=steps == 0,
@@ -65,6 +65,10 @@ class MemorySource:
 
     def episode(self, index: int) -> Episode:
         return self.episodes[index]
+
+    def extent(self, index: int) -> EpisodeSpec:
+        context = self.episodes[index].context
+        return EpisodeSpec(context, len(self.episodes[index]) - context)
 
 
 class Frames(NamedTuple):
@@ -96,6 +100,12 @@ class FrameModel(WorldModel):
         self.shape = frames.shape[2:]
         seen = frames if state is None else torch.cat([state.context, frames], 1)
         return Beliefs(self.latent(frames, batch.reward), torch.zeros(0), torch.zeros(0), Frames(seen, 0))
+
+    def policy_features(self, latent, state, kind):
+        raise AssertionError("the protocol has no policy")
+
+    def policy_width(self, kind):
+        raise AssertionError("the protocol has no policy")
 
     def step_cache(self):
         return None
@@ -153,7 +163,7 @@ class Truth(FrameModel):
     def __init__(self, episodes) -> None:
         super().__init__()
         self.length = episodes[0].context
-        self.episodes = {self.key(torch.from_numpy(e.image).movedim(-1, 1).float() / 255): e for e in episodes}
+        self.episodes = {self.key(torch.from_numpy(e.obs).movedim(-1, 1).float() / 255): e for e in episodes}
 
     def key(self, frames: Tensor) -> bytes:
         return frames[: self.length].contiguous().numpy().tobytes()
@@ -162,7 +172,7 @@ class Truth(FrameModel):
         return [self.episodes[self.key(frames)] for frames in state.context]
 
     def next_frame(self, state):
-        true = [e.image[state.context.shape[1] + state.step] for e in self.known(state)]
+        true = [e.obs[state.context.shape[1] + state.step] for e in self.known(state)]
         return torch.from_numpy(np.stack(true)).movedim(-1, 1).float() / 255
 
     def next_reward(self, state):

@@ -236,7 +236,7 @@ def test_an_estimate_grows_with_the_work(monkeypatch: pytest.MonkeyPatch) -> Non
     assert estimate(replace(TINY, phase="imagination", time=16, horizon=160, batches=1)) == pytest.approx(2 * 176 / 32)
 
 
-@pytest.mark.parametrize("preset", ["s4wm-tiny", "r2i-vector"])
+@pytest.mark.parametrize("preset", ["s4wm-tiny", "r2i-vector-tiny"])
 def test_random_data_are_of_the_kind_that_a_model_is_for(preset: str) -> None:
     batch = random_batch(PRESETS[preset].model, Shape(2, 3))
     assert batch.first.tolist() == [[True, False, False]] * 2

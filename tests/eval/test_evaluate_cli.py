@@ -150,7 +150,7 @@ def test_floors_of_a_real_data_set_are_those_of_its_episodes(paths: tuple[str, s
     assert evaluate(paths, "--out", str(tmp_path / "out")) == 0
     with (tmp_path / "out" / "curves.csv").open() as file:
         rows = list(csv.DictReader(file))
-    images = np.stack([make_episode(index, image=(8, 8, 3)).image for index in (8, 18)]) / 255
+    images = np.stack([make_episode(index, image=(8, 8, 3)).obs for index in (8, 18)]) / 255
     expected = ((images[:, 7:] - images[:, 6:7]) ** 2).sum((2, 3, 4)).mean(0)
     assert [float(row["copy_last"]) for row in rows] == pytest.approx(list(expected), rel=1e-6)
 

@@ -30,7 +30,7 @@ def test_a_model_that_knows_the_truth_is_perfect() -> None:
 def test_figures_equal_a_plain_numpy_computation_with_and_without_padding() -> None:
     source = MemorySource(5, query=6, pad=2)
     found = evaluate(CopyLast(), source, [4, 0, 3], batch_size=2)
-    images = np.stack([source.episodes[index].image for index in (4, 0, 3)]) / 255  # (N T H W C)
+    images = np.stack([source.episodes[index].obs for index in (4, 0, 3)]) / 255  # (N T H W C)
     errors = ((images[:, 7:] - images[:, 6:7]) ** 2).sum((2, 3, 4))  # (N Q)
     for measured in (found.generation, found.copy_last):
         assert measured.every.mse == pytest.approx(errors.mean(), rel=1e-6)
@@ -63,9 +63,9 @@ def test_pictures_are_the_first_episodes_whatever_the_batch_size() -> None:
         pictures = evaluate(Truth(source.episodes), source, [5, 3, 1, 0], batch_size=size).pictures
         assert [picture.episode for picture in pictures] == [5, 3, 1][:PICTURED_EPISODES]
     asked = [7 + step for step in pictures[1].steps]
-    np.testing.assert_array_equal(pictures[1].truth, source.episodes[3].image[asked])
-    np.testing.assert_allclose(pictures[1].imagined, source.episodes[3].image[asked] / 255, rtol=1e-6)
-    np.testing.assert_array_equal(pictures[1].context, source.episodes[3].image[5:7])
+    np.testing.assert_array_equal(pictures[1].truth, source.episodes[3].obs[asked])
+    np.testing.assert_allclose(pictures[1].imagined, source.episodes[3].obs[asked] / 255, rtol=1e-6)
+    np.testing.assert_array_equal(pictures[1].context, source.episodes[3].obs[5:7])
 
 
 @pytest.mark.parametrize("query", [1, 3, 500])

@@ -82,7 +82,7 @@ def test_a_model_that_does_not_see_is_said_not_to() -> None:
 
 def test_frames_that_never_change_tell_nothing() -> None:
     source = MemorySource(3)
-    source.episodes = [dataclasses.replace(e, image=np.repeat(e.image[:1], len(e), 0)) for e in source.episodes]
+    source.episodes = [dataclasses.replace(e, obs=np.repeat(e.obs[:1], len(e), 0)) for e in source.episodes]
     found = evaluated(CopyLast(), source)
     assert seeing(found).verdict is Verdict.OPEN
     assert imagining(found).verdict is Verdict.NOT

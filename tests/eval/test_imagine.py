@@ -55,7 +55,7 @@ def test_its_frames_are_those_that_are_evaluated() -> None:
     for index in range(3):
         film = shoot({"noisy": Noisy().eval()}, source, index, seed, CPU)
         [take] = film.takes
-        np.testing.assert_array_equal(film.truth, source.episode(index).image)
+        np.testing.assert_array_equal(film.truth, source.episode(index).obs)
         np.testing.assert_array_equal(take.frames[7:], rounded(outcome.frames[index]))
         np.testing.assert_allclose(take.error[7:], outcome.generation[index].numpy())
         context = seen.deter[index, :7, :-1].reshape(7, 3, 6, 5)

@@ -28,7 +28,7 @@ def slow(episode) -> tuple[list[int], list[float]]:
             if math.hypot(moved, turned) <= least:
                 best, least = s, math.hypot(moved, turned)
         chosen.append(best)
-        errors.append((((episode.image[t].astype(float) - episode.image[best]) / 255) ** 2).sum())
+        errors.append((((episode.obs[t].astype(float) - episode.obs[best]) / 255) ** 2).sum())
     return chosen, errors
 
 

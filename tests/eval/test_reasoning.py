@@ -131,7 +131,7 @@ def test_the_truth_tells_every_door_right(source: MemorySource) -> None:
 
 
 def test_a_model_that_never_opens_a_door_scores_the_floor(source: MemorySource) -> None:
-    closed = [dataclasses.replace(episode, image=shut(episode.image)) for episode in source.episodes]
+    closed = [dataclasses.replace(episode, obs=shut(episode.obs)) for episode in source.episodes]
     found = reasoning(Truth(closed), source)
     for kind in KINDS:
         assert getattr(found, kind).interval.value == pytest.approx(getattr(found, kind).always_closed)
@@ -154,7 +154,7 @@ def test_floors_are_read_from_their_frames(source: MemorySource, monkeypatch: py
     found = evaluate(CopyLast(), source, source.indices, batch_size=2).door_floors
     truth, right = doors_of(batch_of(source)), {"copy_last": 0, "mean_context": 0, "nearest_pose": 0}
     for row, episode in enumerate(source.episodes):
-        seen, poses = episode.image[: episode.context], oracle.poses(episode)
+        seen, poses = episode.obs[: episode.context], oracle.poses(episode)
         for step, door in truth.seen[row].nonzero().tolist():
             apart = ((poses[: episode.context] - poses[episode.context + step]) ** 2).sum(1)
             near = np.flatnonzero(apart == apart.min())[-1]
@@ -193,5 +193,5 @@ def test_padding_does_not_count(source: MemorySource) -> None:
 def test_without_doors_or_with_other_pictures_there_is_nothing_to_reason_about(source: MemorySource) -> None:
     plain = MemorySource(2)
     assert evaluate(CopyLast(), plain, plain.indices).reasoning is None
-    larger = dataclasses.replace(source.episodes[0], image=source.episodes[0].image.repeat(2, 1).repeat(2, 2))
+    larger = dataclasses.replace(source.episodes[0], obs=source.episodes[0].obs.repeat(2, 1).repeat(2, 2))
     assert trials.layout(larger).doors == 0

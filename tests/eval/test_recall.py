@@ -62,7 +62,7 @@ def test_figures_equal_a_slow_computation() -> None:
     for place, k in enumerate(K):
         rest, common = [], []
         for episode in source.episodes:
-            frames = episode.image / 255
+            frames = episode.obs / 255
             errors = [((frames[t] - frames[9 + k - 1]) ** 2).sum() for t in range(9 + k, 14)]  # step 14 is padding
             rest.append(np.mean(errors))
             common.append(np.mean(errors[max(K) - k :]))

@@ -16,7 +16,7 @@ def test_stack_follows_the_clock_and_the_axes_of_a_batch() -> None:
     height, width, channels = IMAGE
     assert batch.obs.shape == (3, 11, channels, height, width)
     assert batch.obs.dtype == torch.uint8
-    assert batch.obs[1, 4, 2, 5, 3] == episodes[1].image[4, 5, 3, 2]
+    assert batch.obs[1, 4, 2, 5, 3] == episodes[1].obs[4, 5, 3, 2]
     assert batch.action.dtype == torch.float32
     np.testing.assert_array_equal(batch.action[2], episodes[2].action)
     np.testing.assert_array_equal(batch.cont[0], 1.0 - episodes[0].terminal)
@@ -33,7 +33,7 @@ def test_what_is_shown_does_not_share_memory_with_the_query() -> None:
     assert loaded.shown().obs.shape[1] == 7
     np.testing.assert_array_equal(loaded.query_actions()[1], source.episodes[1].action[7:])
     np.testing.assert_array_equal(loaded.query_actions(3)[1], source.episodes[1].action[10:])
-    np.testing.assert_array_equal(loaded.given(1, 3).obs[0].movedim(1, -1), source.episodes[0].image[8:10])
+    np.testing.assert_array_equal(loaded.given(1, 3).obs[0].movedim(1, -1), source.episodes[0].obs[8:10])
     np.testing.assert_array_equal(loaded.given(1, 3).action[0], source.episodes[0].action[8:10])
 
 
