@@ -19,15 +19,18 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-# dense bf16 with float32 sums, in TFLOP/s, from the makers' data sheets (SXM where there are several forms)
+# dense bf16 with float32 sums, in TFLOP/s, from the makers' data sheets (SXM where there are several forms), by words
+# of the card's name; what holds another's words stands before it
 PEAKS = {
     "B200": 2250.0,
     "GH200": 989.0,
     "H200": 989.0,
     "H100 PCIe": 756.0,
+    "H100 NVL": 835.0,
     "H100": 989.0,
     "A100": 312.0,
     "L40S": 362.0,
+    "L40": 181.0,
     "L4": 121.0,
     "A10G": 70.0,
     "A10": 125.0,
@@ -77,12 +80,17 @@ def peak(device: torch.device, stated: float) -> float:
     if stated:
         return stated * TERA
     if device.type == "cuda":
-        name = torch.cuda.get_device_name(device)
-        for card, tera in PEAKS.items():
-            if card in name:
-                return tera * TERA
-        raise SystemExit(f"no peak is known for {name}: say it with --peak, dense bf16 in TFLOP/s")
+        return peak_of(torch.cuda.get_device_name(device))
     return max(large_product(dtype) for dtype in (torch.float32, torch.bfloat16))
+
+
+def peak_of(name: str) -> float:
+    """Return FLOP/s of a card by its name, of which whole words count: an L40 is no L4, an RTX A1000 no A100."""
+    words = set(name.replace("-", " ").split())
+    for card, tera in PEAKS.items():
+        if words.issuperset(card.split()):
+            return tera * TERA
+    raise SystemExit(f"no peak is known for {name}: say it with --peak, dense bf16 in TFLOP/s")
 
 
 def large_product(dtype: torch.dtype, size: int = 1024) -> float:

@@ -13,7 +13,7 @@
     decoder   the loss with eager gradients in chunks, and with the encoder run twice, against the plain one: time
     growth    and its peak memory, against the length of the sequence
     fits      two steps of 8 x 1000 frames of 64 x 64 with both options that save memory
-    r2i       R2I's world models against RSSMs of the same width, on vectors and on images
+    r2i       R2I's world models against their RSSM twins, by the length of the sequence, on vectors and on images
     flops     operations of a step, how many a second, and the share of the card's peak in bf16 (--peak where unknown)
     where     where a step's time goes: encoder, backbone, decoder, optimiser, waiting
     precision how far loss and gradients in TF32 and bf16 are from float32's
@@ -27,7 +27,7 @@ AdamW's moments that are there already; on a CPU with the allocator as users hav
 from __future__ import annotations
 
 import argparse
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import NamedTuple, get_args
 
 import torch
@@ -37,10 +37,7 @@ from longdream.bench.measure import Peak, at_least, at_most, fastest, in_fresh_p
 from longdream.bench.step import Precision, Step, Variant
 from longdream.eval.speed import Shape
 from longdream.worldmodels.families import WorldModelConfig
-from longdream.worldmodels.latent_model import ModelConfig
-from longdream.worldmodels.parallel import ParallelConfig
 from longdream.worldmodels.presets import PRESETS
-from longdream.worldmodels.rssm import RSSMConfig
 
 BASE = "rssm"
 GB = 1e9
@@ -62,11 +59,6 @@ def _peak(config: WorldModelConfig, shape: Shape, device: str, variant: Variant,
     return peak_memory(train, device)
 
 
-def fair(config: ModelConfig, width: int) -> RSSMConfig:
-    """Return the RSSM with everything else as `config` has it."""
-    return RSSMConfig(**{f.name: getattr(config, f.name) for f in fields(ModelConfig)}, width=width)
-
-
 def models(options: argparse.Namespace) -> None:
     """Print a step of every preset, beside the RSSM's, with which it takes turns."""
     shape, device = Shape(options.batch, options.time), options.device
@@ -85,7 +77,7 @@ def models(options: argparse.Namespace) -> None:
 
 def deferred(options: argparse.Namespace) -> None:
     """Print what deferring the weights' gradients brings an RSSM, and by how much the gradients differ."""
-    vectors = fair(PRESETS["r2i-vector"].model, 1024)
+    vectors = PRESETS[f"{BASE}-popgym"].model
     for name, config, batch in (
         ("vectors", vectors, 4),
         (f"{BASE}-{options.size}", PRESETS[f"{BASE}-{options.size}"].model, options.batch),
@@ -166,21 +158,18 @@ def fits(options: argparse.Namespace) -> None:
 
 
 def r2i(options: argparse.Namespace) -> None:
-    """Print R2I's world models against RSSMs of the same width."""
-    for preset, longest in (("r2i-vector", 1024), ("r2i-memory-maze", options.r2i_time)):
-        config = PRESETS[preset].model
-        assert isinstance(config, ParallelConfig)
-        rows = []
-        for time in (t for t in (64, 256, 1024) if t <= longest):
-            shape = Shape(4, time)
-            pair: dict[str, WorldModelConfig] = {"r2i": config, BASE: fair(config, config.width)}
-            steps = {name: Step(model, shape, options.device) for name, model in pair.items()}
+    """Print R2I's world models against the RSSMs that differ in nothing else, by the length of the sequence."""
+    for task, longest in (("popgym", 1024), ("memory-maze", options.r2i_time)):
+        names, rows = (f"r2i-{task}", f"{BASE}-{task}"), []
+        for time in (t for t in (64, 128, 256, 512, 1024) if t <= longest):
+            shape = Shape(options.r2i_batch, time)
+            steps = {name: Step(PRESETS[name].model, shape, options.device) for name in names}
             times = fastest(steps, options.rounds, options.device)
-            ratio = times[BASE] / times["r2i"]
-            rows.append([f"4 x {time}", *(f"{1e3 * times[name]:.0f}" for name in pair), f"{ratio:.2f}x"])
-        table([preset, "ms", f"{BASE}, ms", "ratio"], rows)
-        if preset == "r2i-vector":
-            at_least(f"{BASE} / r2i, vectors, 4 x {time}", ratio, 2.5)
+            ratio = times[names[1]] / times[names[0]]
+            rows.append([f"{shape.batch} x {time}", *(f"{1e3 * times[name]:.0f}" for name in names), f"{ratio:.2f}x"])
+        table([f"{task}, ms a step", *names, "ratio"], rows)
+        if task == "popgym":
+            at_least(f"{names[1]} / {names[0]}, {shape.batch} x {time}", ratio, 2.5)
 
 
 USUAL = (models, deferred, decoder, growth, r2i)
@@ -200,6 +189,7 @@ def main() -> None:
     parser.add_argument("--decoder", default="s4wm-s4d", help="the model of the parts `decoder` and `growth`")
     parser.add_argument("--chunk", type=int, default=64, help="observations at once, in these")
     parser.add_argument("--growth-batch", type=int, default=1)
+    parser.add_argument("--r2i-batch", type=int, default=4)
     parser.add_argument("--r2i-time", type=int, default=64, help="longest sequence of images in `r2i`; R2I's are 1024")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--precision", choices=get_args(Precision), help="of `flops` and what stands below it there")

@@ -79,10 +79,17 @@ def grouped(events: Any, device: str) -> dict[str, float]:
     part_of = {event.sequence_nr: name for event in events if not backward(event) and (name := enclosing(event))}
     found: dict[str, float] = defaultdict(float)
     for event in events:
-        taken = event.self_device_time_total if device == "cuda" else event.self_cpu_time_total
+        taken = own_time(event, device)
         if taken and not event.name.startswith("ProfilerStep"):
             found[enclosing(event) or differentiated(event, part_of) or REST] += taken / 1e6
     return found
+
+
+def own_time(event: Any, device: str) -> float:
+    """Return microseconds of an event without those inside it; a range has no kernels, whatever torch links to it."""
+    if device != "cuda":
+        return event.self_cpu_time_total
+    return 0.0 if event.is_user_annotation else event.self_device_time_total
 
 
 def backward(event: Any) -> bool:

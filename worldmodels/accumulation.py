@@ -19,7 +19,15 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map, tree_map_only
 
 from ..datasets.batch import Batch
-from .base import Loss, State
+from .base import State
+
+
+class BatchLoss(NamedTuple):
+    """The loss of a whole batch, detached: `base.Loss` without what only imagination begins with."""
+
+    total: Tensor  # ()
+    terms: dict[str, Tensor]  # {name: ()}
+    state: State | None  # after the last step, where it is wanted
 
 
 class Part(NamedTuple):
@@ -31,7 +39,7 @@ class Part(NamedTuple):
 
 def accumulate(
     accelerator: Accelerator, model: nn.Module, batch: Batch, state: State | None, rows: int, carries: bool
-) -> Loss:
+) -> BatchLoss:
     """Add the gradient of a batch's loss to that of the parameters. Nothing here makes the host wait for a GPU.
 
     Args:
@@ -59,7 +67,7 @@ def accumulate(
     terms = {name: torch.stack([loss.terms[name] for loss in losses]).sum() for name in losses[0].terms}
     # a row is an episode, or a window
     terms["row_sum"] = total * everywhere / (len(batch.first) * accelerator.num_processes)
-    return Loss(total, terms, joined([loss.state for loss in losses]) if carries else None)
+    return BatchLoss(total, terms, joined([loss.state for loss in losses]) if carries else None)
 
 
 def split(batch: Batch, state: State | None, rows: int) -> list[Part]:
@@ -87,11 +95,11 @@ def too_many_rows(rows: int) -> str:
     )
 
 
-def _add_gradient(accelerator: Accelerator, model: nn.Module, part: Part, weight: Tensor, carries: bool) -> Loss:
+def _add_gradient(accelerator: Accelerator, model: nn.Module, part: Part, weight: Tensor, carries: bool) -> BatchLoss:
     """Add the gradient of a part; return its weighed loss, and nothing that keeps its activations alive."""
     loss = model(*part)
     accelerator.backward(loss.total * weight)
     terms = {name: term * weight for name, term in loss.terms.items()}
     # a copy in one layout: views would keep whole sequences alive, and a restored state has no other layout
     copy = tree_map(lambda x: x.clone(memory_format=torch.contiguous_format), loss.state) if carries else None
-    return Loss(loss.total.detach() * weight, terms, copy)
+    return BatchLoss(loss.total.detach() * weight, terms, copy)

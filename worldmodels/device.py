@@ -7,18 +7,34 @@ import os
 import resource
 import sys
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import psutil
 import torch
 from accelerate import Accelerator
 
-from .train_config import TrainConfig
-
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 
 
-def make_accelerator(config: TrainConfig) -> Accelerator:
+class Placed(Protocol):
+    """What a run's configuration says of where it computes."""
+
+    @property
+    def out(self) -> Path: ...
+    @property
+    def precision(self) -> str: ...
+    @property
+    def device(self) -> str: ...
+    @property
+    def cpu_threads(self) -> int: ...
+    @property
+    def tf32(self) -> bool: ...
+    @property
+    def tracker(self) -> str: ...
+
+
+def make_accelerator(config: Placed) -> Accelerator:
     """Return the Accelerator of this process, on the device asked for, with torch's threads shared out.
 
     Raises:
@@ -46,9 +62,9 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
 def allow_tf32(allowed: bool, device: torch.device) -> None:
     """Let linear layers and convolutions on a GPU multiply float32 numbers in TF32, or see that they do not.
 
-    State-space kernels never do (`backbones/exact.py`); sums, norms, FFTs, scans, KL and losses are no products of
-    matrices, and always float32. By the switches that torch keeps in step with its newer ones: the two sets must not be
-    mixed. On a CPU nothing changes.
+    State-space kernels and the gated recurrence never do (`backbones/exact.py`); sums, norms, FFTs, scans, KL, losses
+    are no products of matrices, and always float32. By the switches that torch keeps in step with its newer ones: the
+    two sets must not be mixed. On a CPU nothing changes.
     """
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high" if allowed else "highest")

@@ -1,9 +1,11 @@
-"""What is read out of a latent besides the image: the reward and whether the episode goes on.
+"""What is read out of a latent besides the image: the reward, the value, and whether the episode goes on.
 
 Axes: B batch, T time, F features, R bins.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -13,22 +15,28 @@ from .networks import perceptron
 from .symlog import symexp, symlog
 
 BINS = 255
-LIMIT = 20.0  # the outermost bins, in symlog space: rewards of +-(e^20 - 1)
+LIMIT = 20.0  # the outermost bins, in symlog space: values of +-(e^20 - 1)
 
 
-def reward_bins() -> Tensor:
+def symlog_bins() -> Tensor:
     """Return the bins (R) in symlog space, exactly symmetric around an exact zero."""
     positive = torch.linspace(0.0, LIMIT, BINS // 2 + 1)
     return torch.cat([-positive.flip(0)[:-1], positive])
 
 
-def two_hot(x: Tensor, bins: Tensor) -> Tensor:
-    """Spread each value over its two neighbouring bins so that the mean is exact: (...) -> (... R)."""
+class TwoHot(NamedTuple):
+    """A distribution over two neighbouring bins."""
+
+    below: Tensor  # (...) index of the lower bin
+    share: Tensor  # (...) probability of the upper one
+
+
+def two_hot(x: Tensor, bins: Tensor) -> TwoHot:
+    """Spread each value (...) over its two neighbouring bins so that the mean is exact."""
     x = x.clamp(bins[0], bins[-1])
-    above = torch.searchsorted(bins, x.contiguous()).clamp(1, len(bins) - 1)
-    low, high = bins[above - 1], bins[above]
-    weight = ((x - low) / (high - low))[..., None]
-    return F.one_hot(above - 1, len(bins)) * (1 - weight) + F.one_hot(above, len(bins)) * weight
+    below = torch.searchsorted(bins, x.contiguous()).clamp(1, len(bins) - 1) - 1
+    low, high = bins[below], bins[below + 1]
+    return TwoHot(below, (x - low) / (high - low))
 
 
 def symmetric_mean(probabilities: Tensor, bins: Tensor) -> Tensor:
@@ -42,8 +50,8 @@ def symmetric_mean(probabilities: Tensor, bins: Tensor) -> Tensor:
     return pairs.sum(-1) + weighted[..., half]
 
 
-class RewardHead(nn.Module):
-    """The reward as a distribution over 255 bins in symlog space, trained on two-hot targets.
+class TwoHotHead(nn.Module):
+    """A real number (a reward, a return) as a distribution over 255 bins in symlog space, trained on two-hot targets.
 
     The mean is taken in symlog space, as in DreamerV3's first version: the later one averages e^|bin|, where a
     probability of 1e-9 in an outermost bin outweighs everything. The last layer starts at zero, so that the first
@@ -59,20 +67,30 @@ class RewardHead(nn.Module):
         self.net = perceptron(features, units, BINS, layers)
         for parameter in self.net[-1].parameters():
             nn.init.zeros_(parameter)
-        self.register_buffer("bins", reward_bins(), persistent=False)
+        self.register_buffer("bins", symlog_bins(), persistent=False)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return the expected reward: (... F) -> (...)."""
-        return symexp(symmetric_mean(self._logits(features).softmax(-1), self.bins))
+        """Return the expected value: (... F) -> (...)."""
+        return self.mean(self.log_probabilities(features))
 
-    def loss(self, features: Tensor, reward: Tensor) -> Tensor:
-        """Return the cross-entropy to the two-hot reward: (... F), (...) -> (...)."""
-        target = two_hot(symlog(reward.to(self.bins.dtype)), self.bins)
-        return -(target * self._logits(features).log_softmax(-1)).sum(-1)
+    def loss(self, features: Tensor, value: Tensor) -> Tensor:
+        """Return the cross-entropy to the two-hot value: (... F), (...) -> (...)."""
+        return self.cross_entropy(self.log_probabilities(features), value)
 
-    def _logits(self, features: Tensor) -> Tensor:
+    def log_probabilities(self, features: Tensor) -> Tensor:
+        """Return the distribution, in float32 or wider: (... F) -> (... R)."""
         logits = self.net(features)
-        return logits.to(torch.promote_types(logits.dtype, torch.float32))
+        return logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(-1)
+
+    def mean(self, log_probs: Tensor) -> Tensor:
+        """Return the expected value of a distribution: (... R) -> (...)."""
+        return symexp(symmetric_mean(log_probs.exp(), self.bins))
+
+    def cross_entropy(self, log_probs: Tensor, value: Tensor) -> Tensor:
+        """Return the cross-entropy of a distribution to the two-hot value: (... R), (...) -> (...)."""
+        target = two_hot(symlog(value.to(self.bins.dtype)), self.bins)
+        pair = log_probs.gather(-1, torch.stack([target.below, target.below + 1], -1))
+        return -torch.lerp(pair[..., 0], pair[..., 1], target.share.to(pair.dtype))
 
 
 class ContinueHead(nn.Module):

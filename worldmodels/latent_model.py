@@ -17,14 +17,14 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.checkpoint import checkpoint
 
 from ..datasets.batch import Batch
-from .base import Beliefs, Generators, Latent, Loss, Prediction, State, StepCache, WorldModel
+from .base import Beliefs, Consequence, Generators, Latent, Loss, PolicyInput, Prediction, State, StepCache, WorldModel
 from .codecs.catalogue import CodecConfig, build_decoder, build_encoder
 from .codecs.cnn import CNNConfig
-from .heads import ContinueHead, RewardHead
+from .heads import ContinueHead, TwoHotHead
 from .latents import LatentConfig, kl_divergence, log_probabilities, noise
 from .networks import perceptron
 from .reconstruction import reconstruction_loss
@@ -33,6 +33,8 @@ from .reconstruction import reconstruction_loss
 # 64 x 64 are a tenth of a millisecond's arithmetic for an H100, and hundreds of kernels to launch.
 CHUNKS = {"cpu": 128, "cuda": 2048}
 DECODE_CHUNK = 128  # observations decoded at once by `predict`: bounds memory, costs nothing
+POLICY_PARTS: dict[PolicyInput, str] = {"output": "zh", "hidden": "zx", "full": "zhx"}  # in this order
+MOST_HIDDEN = 8_192  # values of x that a policy may read: R2I's are 5,120, S4WM's 393,216, TSSM-XL's 1.6 million
 
 
 @dataclass(frozen=True)
@@ -68,20 +70,28 @@ class ModelConfig:
 class LatentWorldModel(WorldModel):
     """A world model with a latent z_t and a deterministic h_t; see the module."""
 
+    hidden_width: int  # X of `hidden`
+
     def __init__(self, config: ModelConfig, width: int) -> None:
         """Build what is shared; `width` is D."""
         super().__init__()
-        self.config = config
+        self.config, self.width = config, width
         features = width + config.latent.size
         self.encoder = build_encoder(config.codec)
         self.prior = perceptron(width, config.units, config.latent.size)
         self.decoder = build_decoder(config.codec, features)
-        self.reward = RewardHead(features, config.units, config.head_layers)
+        self.reward = TwoHotHead(features, config.units, config.head_layers)
         self.cont = ContinueHead(features, config.units, config.head_layers)
 
     @abstractmethod
-    def observe(self, batch: Batch, state: State | None = None, generators: Generators = None) -> Beliefs:
+    def observe(
+        self, batch: Batch, state: State | None = None, generators: Generators = None, every_step: bool = False
+    ) -> Beliefs:
         """Filter a sequence; see `WorldModel.observe`."""
+
+    @abstractmethod
+    def hidden(self, state: State) -> Tensor:
+        """Return x, the recurrent state as one vector of real values: leaves (B T ...) -> (B T X)."""
 
     @abstractmethod
     def advance(self, state: State, action: Tensor, cache: StepCache, exponential: Tensor) -> tuple[Latent, State]:
@@ -99,9 +109,33 @@ class LatentWorldModel(WorldModel):
         chunks = [self._decode(chunk) for chunk in latent.features.split(steps, 1)]
         return Prediction(*(torch.cat(parts, 1) for parts in zip(*chunks, strict=True)))
 
-    def forward(self, batch: Batch, state: State | None = None) -> Loss:
+    def consequences(self, latent: Latent) -> Consequence:
+        """Ask the two heads; see `WorldModel.consequences`."""
+        features = latent.features
+        return Consequence(self.reward(features), self.cont(features))
+
+    def policy_width(self, kind: PolicyInput) -> int:
+        """Return the width of what a policy reads; see `WorldModel.policy_width`."""
+        if kind != "output" and self.hidden_width > MOST_HIDDEN:
+            raise ValueError(
+                f"the policy input {kind!r} reads the recurrent state, which here has {self.hidden_width:,} values a "
+                f"step, more than {MOST_HIDDEN:,}: use 'output', or an S5 or RSSM world model"
+            )
+        parts = {"z": self.config.latent.size, "h": self.width, "x": self.hidden_width}
+        return sum(parts[part] for part in POLICY_PARTS[kind])
+
+    def policy_features(self, latent: Latent, state: State, kind: PolicyInput) -> Tensor:
+        """Return what a policy reads, (B T F); see `WorldModel.policy_features`."""
+        self.policy_width(kind)
+        parts = {"z": latent.stoch.flatten(-2), "h": latent.deter}
+        if "x" in POLICY_PARTS[kind]:
+            assert all(leaf.shape[:2] == latent.deter.shape[:2] for leaf in tree_leaves(state)), "not (B T ...)"
+            parts["x"] = self.hidden(state)
+        return torch.cat([parts[part] for part in POLICY_PARTS[kind]], -1)
+
+    def forward(self, batch: Batch, state: State | None = None, every_step: bool = False) -> Loss:
         """Return the negative ELBO, summed over pixels and latents, averaged over the batch and the counted steps."""
-        beliefs = self.observe(batch, state)
+        beliefs = self.observe(batch, state, every_step=every_step)
         beliefs = beliefs._replace(state=tree_map(torch.Tensor.detach, beliefs.state))  # frees what its graph holds
         counted = self.counted(batch)
         share = counted.to(beliefs.post.dtype) / counted.sum().clamp(min=1)  # (B T) what a step weighs in the mean
@@ -123,7 +157,7 @@ class LatentWorldModel(WorldModel):
             + weights.cont * means["cont"]
         )
         logged = {name: mean.detach() for name, mean in means.items() if name != "representation"}
-        return Loss(total, logged, beliefs.state)
+        return Loss(total, logged, beliefs.state, tree_map(torch.Tensor.detach, beliefs.latent))
 
     def _terms(self, batch: Batch, beliefs: Beliefs, features: Tensor) -> dict[str, Tensor]:
         """Return every term of the objective but the reconstruction, per step (B T)."""

@@ -34,7 +34,7 @@ def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.AdamW:
         {"params": [named[name] for name in sorted(slow)], "lr": ssm_lr, "weight_decay": 0.0},
     ]
     groups = [group | {"base_lr": group["lr"]} for group in groups if group["params"]]
-    return torch.optim.AdamW(groups, weight_decay=config.weight_decay, fused=True)
+    return torch.optim.AdamW(groups, eps=config.eps, weight_decay=config.weight_decay, fused=True)
 
 
 def lr_factor(step: int, steps: int, config: OptimConfig) -> float:

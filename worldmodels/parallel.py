@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from ..datasets.batch import Batch
 from .backbones.catalogue import BackboneConfig, build_backbone
@@ -61,6 +62,7 @@ class ParallelWorldModel(LatentWorldModel):
         super().__init__(config, config.width)
         self.f_in = norm_act(latent + config.actions, inner)
         self.backbone = build_backbone(config.backbone)
+        self.hidden_width = self.backbone.state_size
         self.f_out = Layers(nn.Linear(inner, config.deter), nn.SiLU()) if config.deter else nn.Identity()
         seen = config.codec.embedding
         if config.posterior_backbone is not None:
@@ -77,19 +79,24 @@ class ParallelWorldModel(LatentWorldModel):
         posterior = self.posterior_backbone.initial(batch_size) if full else ()
         return ParallelState(self.backbone.initial(batch_size), stoch, posterior)
 
-    def observe(self, batch: Batch, state: State | None = None, generators: Generators = None) -> Beliefs:
+    def observe(
+        self, batch: Batch, state: State | None = None, generators: Generators = None, every_step: bool = False
+    ) -> Beliefs:
         """Filter a sequence in one pass over time; see `WorldModel.observe`."""
-        post, seen = self._posterior(batch, None if state is None else state.posterior)
+        post, seen = self._posterior(batch, None if state is None else state.posterior, every_step)
         z = sample(post, generators)  # (B T K V)
         before = torch.zeros_like(z[:, :1]) if state is None else state.stoch[:, None]
         inputs = torch.cat([torch.cat([before, z[:, :-1]], 1).flatten(-2), batch.action.to(z.dtype)], -1)
         g = self.f_in(inputs * ~batch.first[..., None]).to(z.dtype)  # residuals are summed in float32, also on a CPU
-        h, carried = self.backbone.forward_counted(
-            g, batch.first, None if state is None else state.backbone, batch.inside
-        )
+        h, carried = _run(self.backbone, g, batch, None if state is None else state.backbone, every_step)
         h = self.f_out(h).to(z.dtype)
         prior = self._log_probabilities(self.prior(h))
-        return Beliefs(Latent(h, z), post, prior, ParallelState(carried, z[:, -1], seen))
+        return Beliefs(Latent(h, z), post, prior, ParallelState(carried, z.detach() if every_step else z[:, -1], seen))
+
+    def hidden(self, state: State) -> Tensor:
+        """Return x, the backbone's state; see `LatentWorldModel.hidden`."""
+        leaves = [leaf for leaf in tree_leaves(state.backbone) if leaf.is_floating_point()]
+        return torch.cat([leaf.flatten(2) for leaf in leaves], -1)
 
     def counted(self, batch: Batch) -> Tensor:
         """Return all steps but those at which an episode starts; see `WorldModel.counted`."""
@@ -118,12 +125,19 @@ class ParallelWorldModel(LatentWorldModel):
         z = choose(self._log_probabilities(self.prior(h)), exponential)
         return Latent(h, z), ParallelState(backbone, z[:, 0], state.posterior)
 
-    def _posterior(self, batch: Batch, state: State | None) -> tuple[Tensor, State]:
-        """Return log q(z_t | ...) (B T K V) and the state of the posterior's own backbone."""
+    def _posterior(self, batch: Batch, state: State | None, every_step: bool) -> tuple[Tensor, State]:
+        """Return log q(z_t | ...) (B T K V) and the state of the posterior's own backbone, or its states."""
         if self.config.posterior_backbone is None:
             return self._log_probabilities(self._encode(batch.obs, self.posterior)), ()
         embedding = self._encode(batch.obs, nn.Identity())
         inputs = torch.cat([embedding, batch.action.to(embedding.dtype) * ~batch.first[..., None]], -1)
         inputs = self.posterior_in(inputs).to(torch.promote_types(inputs.dtype, torch.float32))
-        h, state = self.posterior_backbone.forward_counted(inputs, batch.first, state, batch.inside)
+        h, state = _run(self.posterior_backbone, inputs, batch, state, every_step)
         return self._log_probabilities(self.posterior(h)), state
+
+
+def _run(backbone: Backbone, g: Tensor, batch: Batch, state: State | None, every_step: bool) -> tuple[Tensor, State]:
+    """Run a backbone over a batch; return h and the state after the last step, or after every step."""
+    if every_step:
+        return backbone.forward_states(g, batch.first, state)
+    return backbone.forward_counted(g, batch.first, state, batch.inside)

@@ -31,6 +31,7 @@ class OptimConfig:
     lr: float = 1e-3  # of everything but the SSM parameters
     ssm_lr: float = 1e-3  # upper bound for {dt, A, B, P}, which do not decay (S4)
     weight_decay: float = 1e-2
+    eps: float = 1e-8  # gradients much smaller than this are not made large
     clip: float = 1000.0  # global gradient norm
     warmup: int = 1000  # optimiser steps of linear warm-up
     schedule: Literal["cosine", "constant"] = "cosine"  # after the warm-up; cosine falls to zero at the end
@@ -61,8 +62,9 @@ TINY_OPTIM = OptimConfig(lr=3e-3, warmup=200, clip=100.0)
 SMALL_STEPS = OptimConfig(lr=1e-3, warmup=200, clip=100.0)  # 3e-3 is too much for attention and for a GRU
 TSSM_OPTIM = OptimConfig(lr=1e-4, warmup=0, schedule="constant")
 RSSM_OPTIM = OptimConfig(lr=3e-4, clip=200.0, warmup=0, schedule="constant")
-R2I_LOSS = LossConfig(prior=0.8, posterior=0.2, free_nats=1.0)
 R2I_OPTIM = OptimConfig(lr=3e-4, clip=200.0, warmup=0, schedule="constant")
+DREAMER_OPTIM = OptimConfig(lr=1e-4, weight_decay=0.0, warmup=0, schedule="constant")
+SMALL_CONSTANT = OptimConfig(lr=1e-3, weight_decay=0.0, clip=100.0, warmup=0, schedule="constant")
 
 
 def _family(name: str, paper: BackboneConfig, tiny: BackboneConfig, full_posterior: bool = False) -> dict[str, Preset]:
@@ -84,8 +86,57 @@ def _recurrent(size: ParallelConfig, width: int) -> RSSMConfig:
     return RSSMConfig(**shared, width=width)
 
 
+def _twins(task: str, model: ParallelConfig, optim: OptimConfig, batch_size: int = 16) -> dict[str, Preset]:
+    """Return R2I's world model for a task, and the RSSM with everything else the same."""
+    return {
+        f"r2i-{task}": Preset(model, optim, batch_size),
+        f"rssm-{task}": Preset(_recurrent(model, model.width), optim, batch_size=16, window=64),
+    }
+
+
 S4_TINY = S4Config(blocks=2, width=128, mlp=512, kernel="s4d")
 S3M = S5Config(layers=1, mlp=0, norm="post")  # R2I's layers
+
+# R2I's code has N/2 complex numbers a layer, 512 in Memory Maze and 128 elsewhere, and `units` as width of the layers
+MEMORY_MAZE = replace(
+    PAPER_3D,
+    units=1024,
+    head_layers=4,
+    loss=LossConfig(prior=0.8, posterior=0.2, free_nats=1.0),
+    backbone=replace(S3M, blocks=5, width=1024, state=1024),
+    deter=2048,
+)
+DREAMER_LOSS = LossConfig(prior=0.5, posterior=0.1, free_nats=1.0)
+POPGYM = ParallelConfig(
+    codec=VectorConfig(units=512, layers=1),
+    loss=DREAMER_LOSS,
+    backbone=replace(S3M, blocks=3, width=512, state=256),
+    deter=1024,
+)
+BSUITE = replace(
+    POPGYM,
+    codec=VectorConfig(units=1024, layers=5),
+    backbone=replace(S3M, blocks=3, width=512, state=256, discretisation="zoh"),
+    deter=512,
+)
+DMC = replace(BSUITE, backbone=replace(S3M, blocks=4, width=512, state=256))
+ATARI = replace(DMC, codec=CNNConfig(stages=4, multiplier=32, size=64))
+VECTOR_TINY = ParallelConfig(
+    chunk=512,
+    codec=VectorConfig(units=128, layers=2),
+    latent=LatentConfig(variables=16, classes=8),
+    units=128,
+    head_layers=1,
+    loss=DREAMER_LOSS,
+    backbone=replace(S3M, blocks=2, width=128, state=128),
+)
+IMAGE_TINY = replace(
+    VECTOR_TINY,
+    chunk=ModelConfig.chunk,
+    codec=CNNConfig(stages=4, multiplier=8, size=64),
+    latent=LatentConfig(variables=16, classes=16),
+    units=256,
+)
 
 PRESETS: dict[str, Preset] = {
     # 41,114,339 parameters in 3D and 28,061,187 in 2D, without reward and continue heads
@@ -109,34 +160,19 @@ PRESETS: dict[str, Preset] = {
     "rssm-3d": Preset(_recurrent(PAPER_3D, 2048), RSSM_OPTIM, batch_size=32, window=48, steps=1_040_000),
     "rssm-2d": Preset(_recurrent(PAPER_2D, 2048), RSSM_OPTIM, batch_size=32, window=50, steps=125_000),
     "rssm-tiny": Preset(_recurrent(TINY, 384), SMALL_STEPS, batch_size=16, window=18, steps=4_500),
-    # R2I's world models, for Memory Maze and for vectors (POPGym, BSuite)
-    "r2i-memory-maze": Preset(
-        replace(
-            PAPER_3D,
-            units=1024,
-            head_layers=4,
-            loss=R2I_LOSS,
-            backbone=replace(S3M, blocks=5, width=1024, state=1024),
-            deter=2048,
-        ),
-        R2I_OPTIM,
-        batch_size=4,
-    ),
-    "r2i-vector": Preset(
-        ParallelConfig(
-            codec=VectorConfig(layers=1),
-            loss=replace(R2I_LOSS, prior=0.5, posterior=0.1),
-            backbone=replace(S3M, blocks=3, width=512, state=256),
-            deter=1024,
-        ),
-        replace(R2I_OPTIM, lr=1e-4, weight_decay=0.0, clip=1000.0),
-        batch_size=16,
-    ),
     "r2i-tiny": Preset(
         replace(TINY, loss=replace(TINY.loss, free_nats=1.0), backbone=replace(S3M, blocks=3, width=128, state=128)),
         SMALL_STEPS,
         steps=4_500,
     ),
+    # R2I's world models, each with an RSSM of the same h, latents and networks
+    **_twins("memory-maze", MEMORY_MAZE, R2I_OPTIM, batch_size=4),
+    **_twins("popgym", POPGYM, DREAMER_OPTIM, batch_size=4),
+    **_twins("bsuite", BSUITE, DREAMER_OPTIM),
+    **_twins("atari", ATARI, DREAMER_OPTIM),  # and for DeepMind Control from pixels
+    **_twins("dmc", DMC, DREAMER_OPTIM),
+    **_twins("vector-tiny", VECTOR_TINY, SMALL_CONSTANT),
+    **_twins("image-tiny", IMAGE_TINY, SMALL_CONSTANT),
 }
 SIZES = {40: "2d", 64: "3d"}  # what a family's bare name stands for, by image size
 

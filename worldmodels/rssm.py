@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..datasets.batch import Batch
-from .base import Beliefs, Generators, Latent, State
+from .base import Beliefs, Generators, Latent, PolicyInput, State
 from .deferred import DeferredLinear
 from .latent_model import LatentWorldModel, ModelConfig
 from .latents import choose, noise
@@ -49,6 +49,7 @@ class RSSM(LatentWorldModel):
 
     def __init__(self, config: RSSMConfig) -> None:
         super().__init__(config, config.width)
+        self.hidden_width = config.width
         units, width, latent = config.units, config.width, config.latent.size
         self.f_in = nn.Linear(latent + config.actions, units, bias=False)
         self.f_in_norm = nn.LayerNorm(units, eps=NORM_EPS)
@@ -66,7 +67,9 @@ class RSSM(LatentWorldModel):
         z = F.one_hot(mode, self.config.latent.classes).to(h.dtype)
         return RSSMState(h.expand(batch_size, -1), z.expand(batch_size, -1, -1))
 
-    def observe(self, batch: Batch, state: State | None = None, generators: Generators = None) -> Beliefs:
+    def observe(
+        self, batch: Batch, state: State | None = None, generators: Generators = None, every_step: bool = False
+    ) -> Beliefs:
         """Filter a sequence step by step; see `WorldModel.observe`."""
         latent, loop = self.config.latent, _Loop(self)
         start = self.initial(len(batch.first))
@@ -87,7 +90,18 @@ class RSSM(LatentWorldModel):
             posts.append(post)
         found = Latent(torch.stack(hs, 1), torch.stack(zs, 1))
         prior = self._log_probabilities(self.prior(found.deter))
-        return Beliefs(found, torch.stack(posts, 1), prior, RSSMState(h, z))
+        after = RSSMState(found.deter.detach(), found.stoch.detach()) if every_step else RSSMState(h, z)
+        return Beliefs(found, torch.stack(posts, 1), prior, after)
+
+    def hidden(self, state: State) -> Tensor:
+        """Return h, which is all that the RSSM carries besides z; see `LatentWorldModel.hidden`."""
+        return state.deter
+
+    def policy_width(self, kind: PolicyInput) -> int:
+        """Return the width of what a policy reads; see `WorldModel.policy_width`."""
+        if kind == "full":
+            raise ValueError("the policy input 'full' would say h twice, for an RSSM's state is h: use 'output'")
+        return super().policy_width(kind)
 
     def step_cache(self) -> None:
         """Return nothing: a step needs no preparation."""

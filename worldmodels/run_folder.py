@@ -54,15 +54,26 @@ def check_disk(out: Path, parameters: int) -> None:
 
 
 def record_run(config: TrainConfig) -> None:
-    """Write config.json: the configuration, where the run began, and where it was resumed."""
-    path = config.out / RUN_CONFIG
-    here = provenance(config.data)
-    record: dict[str, Any] = {"train": to_dict(replace(config, resume=False)), "provenance": here, "resumed": []}
+    """Write config.json of a training run; see `record`."""
+    record(config.out, {"train": to_dict(replace(config, resume=False))}, config.data)
+
+
+def record(out: Path, settings: dict[str, Any], data: str | None) -> None:
+    """Write config.json: the settings, where the run began, and where it was resumed.
+
+    Args:
+        out: the run folder.
+        settings: of the run, by its kind.
+        data: the data set that is read, if one is.
+    """
+    path = out / RUN_CONFIG
+    here = provenance(data)
+    found: dict[str, Any] = {**settings, "provenance": here, "resumed": []}
     if path.exists():
         before = json.loads(path.read_text())
-        record |= {"provenance": before["provenance"], "resumed": [*before["resumed"], here]}
-        if before["provenance"]["data_hash"] != here["data_hash"]:
-            print(f"{config.data} has changed since the run began: episodes no longer come in the order they had")
+        found |= {"provenance": before["provenance"], "resumed": [*before["resumed"], here]}
+        if before["provenance"].get("data_hash") != here.get("data_hash"):
+            print(f"{data} has changed since the run began: episodes no longer come in the order they had")
     part = path.with_suffix(".part")
-    part.write_text(json.dumps(record, indent=2))
+    part.write_text(json.dumps(found, indent=2))
     part.rename(path)

@@ -7,15 +7,18 @@ import dataclasses
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import tyro
 
+from ..datasets.episode import VECTOR
 from ..datasets.info import DatasetInfo
+from .codecs.catalogue import CodecConfig
 from .codecs.cnn import CNNConfig
+from .codecs.vectors import VectorConfig
 from .config import from_dict, to_dict
 from .families import WorldModelConfig
 from .parallel import ParallelConfig
@@ -87,26 +90,32 @@ class TrainConfig:
 
 
 def fit_to_data(model: WorldModelConfig, info: DatasetInfo) -> WorldModelConfig:
-    """Return the preset's model with the number of actions and the image shape of a data set.
+    """Return the preset's model with the number of actions and the shape of the observations of a data set.
 
     Raises:
-        ValueError: the images are not square, or the model is one of vectors.
+        ValueError: the images are not square, or one of model and data is of vectors and the other of images.
     """
-    height, width, channels = info.arrays["image"].shape
-    if height != width:
-        raise ValueError(f"images must be square, not {height} x {width} pixels")
-    if not isinstance(model.codec, CNNConfig):
-        raise ValueError(f"the model takes vectors ({type(model.codec).__name__}), the data set holds images")
-    codec = dataclasses.replace(model.codec, size=height, channels=channels)
+    codec: CodecConfig
+    if info.observation.name == VECTOR:
+        if not isinstance(model.codec, VectorConfig):
+            raise ValueError("the model takes images, the data set holds vectors: take a --model of vectors")
+        codec = dataclasses.replace(model.codec, size=info.observation.spec.shape[0])
+    else:
+        height, width, channels = info.observation.spec.shape
+        if height != width:
+            raise ValueError(f"images must be square, not {height} x {width} pixels")
+        if not isinstance(model.codec, CNNConfig):
+            raise ValueError("the model takes vectors, the data set holds images: take a --model of images")
+        codec = dataclasses.replace(model.codec, size=height, channels=channels)
     return dataclasses.replace(model, actions=info.arrays["action"].shape[0], codec=codec)
 
 
 def check_fits(config: TrainConfig, info: DatasetInfo) -> None:
-    """Raise ValueError where the model's actions or image shape are not those of the data set."""
+    """Raise ValueError where the model's actions or observations are not those of the data set."""
     fitted = fit_to_data(config.world_model, info)
     for name, ours, theirs in (
         ("actions", config.world_model.actions, fitted.actions),
-        ("image size", config.world_model.codec.size, fitted.codec.size),
+        (f"{info.observation.name} size", config.world_model.codec.size, fitted.codec.size),
         (
             "image channels",
             getattr(config.world_model.codec, "channels", None),
@@ -152,9 +161,7 @@ def _defaults(early: argparse.Namespace) -> TrainConfig:
         return config if early.resume else dataclasses.replace(config, data=tyro.MISSING, out=tyro.MISSING)
     info = DatasetInfo.read(early.data) if early.data else None
     asked = early.model or TrainConfig.model
-    name = resolve(asked, info.arrays["image"].shape[0] if info else 40)
-    if info and name != asked and os.environ.get("RANK", "0") == "0":
-        print(f"{asked} is {name} for images of {info.arrays['image'].shape[0]} pixels")
+    name = preset_for(asked, info)
     return preset_config(name, info, tyro.MISSING, tyro.MISSING)
 
 
@@ -171,6 +178,26 @@ def preset_config(name: str, info: DatasetInfo | None, data: str, out: Path) -> 
         world_model=fit_to_data(preset.model, info) if info else preset.model,
         optim=preset.optim,
     )
+
+
+def preset_for(asked: str, info: DatasetInfo | None) -> str:
+    """Return the name of the preset that is asked for; of a family, the one for the data set's images.
+
+    Raises:
+        ValueError: there is none; the message lists the known ones.
+    """
+    if info is None:
+        return resolve(asked, 40)
+    if info.observation.name == VECTOR:
+        able = [name for name, preset in PRESETS.items() if isinstance(preset.model.codec, VectorConfig)]
+        if asked not in able:
+            raise ValueError(f"--model {asked} takes no vectors, which is what is observed; give {', '.join(able)}")
+        return asked
+    size = info.observation.spec.shape[0]
+    name = resolve(asked, size)
+    if name != asked and os.environ.get("RANK", "0") == "0":
+        print(f"{asked} is {name} for images of {size} pixels")
+    return name
 
 
 def parse(arguments: Sequence[str]) -> TrainConfig:
@@ -195,13 +222,20 @@ def parse(arguments: Sequence[str]) -> TrainConfig:
     return dataclasses.replace(config, model=defaults.model)
 
 
-def refuse_changes(saved: TrainConfig, wanted: TrainConfig) -> None:
-    """Raise ValueError, naming both values, where a resumed run would no longer be the same run."""
+def refuse_changes(saved: Any, wanted: Any, changeable: Collection[str] = CHANGEABLE) -> None:
+    """Raise ValueError, naming both values, where a resumed run would no longer be the same run.
+
+    Args:
+        saved: the run's configuration.
+        wanted: the same dataclass, with what is asked for now.
+        changeable: fields that may differ.
+    """
     before, after = flat(to_dict(saved)), flat(to_dict(wanted))
     for name, value in after.items():
-        if name not in CHANGEABLE and before.get(name) != value:
+        if name not in changeable and before.get(name) != value:
+            flag = name.removeprefix("options.").replace("_", "-")  # an environment's own stand among the others
             raise ValueError(
-                f"--{name.replace('_', '-')} was {before.get(name)} and cannot become {value} when the run is resumed: "
+                f"--{flag} was {before.get(name)} and cannot become {value} when the run is resumed: "
                 "start another run (--config takes its settings over)"
             )
 

@@ -21,8 +21,8 @@ from ..datasets.bar import progress_bar
 from ..datasets.batch import Batch
 from ..datasets.loader import read_batch
 from ..datasets.reader import EpisodeDataset
-from .accumulation import accumulate, too_many_rows
-from .base import Loss, State, WorldModel
+from .accumulation import BatchLoss, accumulate, too_many_rows
+from .base import State, WorldModel
 from .checkpoint import describe, latest, load_weights, read_state, save_best, save_training
 from .clock import TrainingClock, seconds_a_row
 from .compiled import compile_regions
@@ -138,7 +138,7 @@ class Trainer:
             self.accelerator.end_training()
         return end.signal or None
 
-    def _update(self, batch: Batch) -> tuple[Loss, torch.Tensor]:
+    def _update(self, batch: Batch) -> tuple[BatchLoss, torch.Tensor]:
         """Take one optimiser step; return the loss and the gradient's norm, both still on the device."""
         config = self.config
         set_lr(self.optimizer, lr_factor(self.step, config.steps, config.optim))
@@ -157,7 +157,7 @@ class Trainer:
     def _late(self) -> bool:
         return 0 < self.config.minutes <= self.clock.seconds / 60
 
-    def _log(self, loss: Loss, norm: torch.Tensor, frames: int, since: Mark) -> dict[str, float]:
+    def _log(self, loss: BatchLoss, norm: torch.Tensor, frames: int, since: Mark) -> dict[str, float]:
         """Write one line of training metrics, averaged over the processes; each trains on `frames` a step."""
         self._check_finite(loss, norm)
         terms = self.accelerator.reduce({"loss": loss.total.detach(), **loss.terms}, "mean")
@@ -177,11 +177,12 @@ class Trainer:
         if self.config.tracker != "none":
             self.accelerator.log({f"{kind}/{name}": value for name, value in values.items()}, step=self.step)
 
-    def _check_finite(self, loss: Loss, norm: torch.Tensor) -> None:
-        if not (torch.isfinite(loss.total) and torch.isfinite(norm)):
+    def _check_finite(self, loss: BatchLoss, norm: torch.Tensor) -> None:
+        total = self.accelerator.reduce(loss.total, "mean")  # of all processes: none goes on and waits for the others
+        if not (torch.isfinite(total) and torch.isfinite(norm)):
             good = latest(self.config.out)
             raise ValueError(
-                f"the loss or its gradient is not finite at step {self.step} (loss {loss.total.item()}, gradient norm "
+                f"the loss or its gradient is not finite at step {self.step} (loss {total.item()}, gradient norm "
                 f"{norm.item()}); the last good checkpoint is {good or 'none: the run had saved nothing yet'}"
             )
 

@@ -21,7 +21,7 @@ def toy_episode(index):
     image = np.repeat(level, 8 * 8 * 3).reshape(-1, 8, 8, 3).astype(np.uint8)
     at_end = np.arange(SPEC.length) == SPEC.length - 1
     return Episode(
-        image=image,
+        obs=image,
         action=action,
         reward=(at_end * (level > 80)).astype(np.float32),
         is_first=np.arange(SPEC.length) == 0,

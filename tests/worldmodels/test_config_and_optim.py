@@ -75,8 +75,9 @@ def tiny(kernel):
 )
 def test_ssm_parameters_learn_slowly_and_do_not_decay(kernel, names):
     model = tiny(kernel)
-    optimizer = build_optimizer(model, OptimConfig(lr=1e-2, ssm_lr=1e-3, weight_decay=0.05))
+    optimizer = build_optimizer(model, OptimConfig(lr=1e-2, ssm_lr=1e-3, weight_decay=0.05, eps=1e-5))
     main, ssm = optimizer.param_groups
+    assert main["eps"] == ssm["eps"] == 1e-5
     slow = {id(p) for p in ssm["params"]}
     assert {n.rsplit(".", 1)[1] for n, p in model.named_parameters() if id(p) in slow} == names
     assert len(slow) == len(names) * len(model.backbone.layers)

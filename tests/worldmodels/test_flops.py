@@ -1,5 +1,9 @@
 """The benchmark's count of operations, by hand; and its parts of a step."""
 
+from __future__ import annotations
+
+from typing import NamedTuple
+
 import pytest
 import torch
 
@@ -44,6 +48,47 @@ def test_a_loss_that_takes_its_gradients_early_is_counted_whole():
 def test_a_stated_peak_holds_and_a_cpu_is_measured():
     assert flops.peak(torch.device("cpu"), 2.5) == 2.5e12
     assert flops.peak(torch.device("cpu"), 0.0) > 1e8
+
+
+@pytest.mark.parametrize(
+    ("name", "tera"),
+    [
+        ("NVIDIA A100-SXM4-80GB", 312),
+        ("NVIDIA GH200 480GB", 989),
+        ("NVIDIA H100 80GB HBM3", 989),
+        ("NVIDIA H100 PCIe", 756),
+        ("NVIDIA H100 NVL", 835),
+        ("NVIDIA L40", 181),
+        ("NVIDIA GeForce RTX 4090", 165),
+    ],
+)
+def test_peaks_by_name(name, tera):
+    assert flops.peak_of(name) == tera * 1e12
+
+
+@pytest.mark.parametrize("name", ["NVIDIA RTX A1000", "NVIDIA GB200", "Tesla T4"])
+def test_a_card_that_is_not_known_has_no_peak(name):
+    with pytest.raises(SystemExit, match=f"{name}: say it with --peak"):
+        flops.peak_of(name)
+
+
+class Event(NamedTuple):
+    """What the profiler says of an operation, or of a range, on a GPU."""
+
+    name: str
+    cpu_parent: Event | None
+    self_device_time_total: float
+    is_user_annotation: bool = False
+    sequence_nr: int = -1
+    device_type: torch._C._autograd.DeviceType = torch._C._autograd.DeviceType.CPU
+
+
+def test_a_range_has_no_kernels_of_its_own():
+    """torch may link to it the stretch of time that its kernels span on the GPU, or take theirs away from it again."""
+    for linked in (900.0, -700.0):
+        span = Event(where.PREFIX + "encoder", None, linked, is_user_annotation=True)
+        kernels = [Event("aten::mm", span, 500.0), Event("aten::add", span, 200.0)]
+        assert where.grouped([span, *kernels], "cuda") == pytest.approx({"encoder": 700e-6})
 
 
 @pytest.mark.parametrize("name", ["s4wm-s4d", "rssm"])

@@ -8,8 +8,8 @@ import torch
 from longdream.worldmodels.heads import (
     BINS,
     ContinueHead,
-    RewardHead,
-    reward_bins,
+    TwoHotHead,
+    symlog_bins,
     symmetric_mean,
     two_hot,
 )
@@ -75,16 +75,39 @@ def test_kl_is_torchs():
 
 @pytest.mark.parametrize("value", [0.0, 1.0, -1.0, 0.37, 250.0, -3000.0])
 def test_two_hot_has_the_value_as_its_mean(value):
-    bins = reward_bins().double()
+    bins = symlog_bins().double()
     assert len(bins) == BINS
-    hot = two_hot(symlog(torch.tensor([value], dtype=torch.float64)), bins)
-    assert hot.sum() == pytest.approx(1)
-    assert (hot > 0).sum() <= 2
+    below, share = (x.item() for x in two_hot(symlog(torch.tensor([value], dtype=torch.float64)), bins))
+    hot = torch.zeros(BINS, dtype=torch.float64)
+    hot[below], hot[below + 1] = 1 - share, share
+    assert 0 <= share <= 1
     assert symexp(symmetric_mean(hot, bins)).item() == pytest.approx(value, rel=1e-6, abs=1e-9)
 
 
+@pytest.mark.parametrize("value", [1e30, -1e30])
+def test_a_value_beyond_the_bins_is_the_outermost(value):
+    bins = symlog_bins()
+    below, share = two_hot(symlog(torch.tensor([value])), bins)
+    assert (below + share).item() == (BINS - 1 if value > 0 else 0)
+
+
+def test_cross_entropy_is_that_of_the_whole_distribution():
+    """Against the two-hot target written out, a value a time."""
+    torch.manual_seed(0)
+    head = TwoHotHead(2, 8, 1).double()
+    torch.nn.init.normal_(head.net[-1].weight)
+    features, values = torch.randn(7, 2).double(), torch.tensor([0.0, 1, -1, 0.37, 250, -3000, 1e12]).double()
+    log_probs = head.net(features).log_softmax(-1)
+    expected = []
+    for row, value in zip(log_probs, symlog(values), strict=True):
+        place = (value.clamp(-20, 20) + 20) / 40 * (BINS - 1)
+        target = (1 - (torch.arange(BINS) - place).abs()).clamp(min=0)
+        expected.append(-(target * row).sum())
+    assert torch.allclose(head.loss(features, values), torch.stack(expected), rtol=1e-5)
+
+
 def test_a_new_reward_head_says_exactly_zero():
-    head = RewardHead(6, 8, 2)
+    head = TwoHotHead(6, 8, 2)
     features = torch.randn(3, 5, 6)
     assert torch.equal(head(features), torch.zeros(3, 5))
     assert torch.allclose(head.loss(features, torch.ones(3, 5)), torch.full((3, 5), math.log(BINS)))
@@ -92,7 +115,7 @@ def test_a_new_reward_head_says_exactly_zero():
 
 def test_reward_head_learns_to_tell_one_from_zero():
     torch.manual_seed(0)
-    head = RewardHead(2, 16, 1)
+    head = TwoHotHead(2, 16, 1)
     reward = (torch.arange(64) % 2).float()
     features = torch.stack([reward, torch.randn(64)], -1)
     optimizer = torch.optim.Adam(head.parameters(), 1e-2)

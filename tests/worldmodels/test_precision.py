@@ -14,6 +14,7 @@ from longdream.worldmodels.backbones.block import Resets
 from longdream.worldmodels.backbones.catalogue import BACKBONES as CATALOGUE
 from longdream.worldmodels.backbones.catalogue import build_backbone
 from longdream.worldmodels.backbones.s4 import KERNELS
+from longdream.worldmodels.backbones.ssd import ssd
 from longdream.worldmodels.device import allow_tf32
 from longdream.worldmodels.networks import Norm
 
@@ -135,6 +136,18 @@ def test_state_space_kernels_are_never_in_tf32(kind):
     with Products() as products:
         linear(torch.randn(3, 6)).sum().backward()
     assert set(products.seen) == {"high"}
+
+
+@pytest.mark.usefixtures("tf32")
+def test_the_gated_recurrence_is_never_in_tf32():
+    torch.manual_seed(0)
+    q, k, v = torch.randn(2, 90, 3), torch.randn(2, 90, 3), torch.randn(2, 90, 2, 4)
+    signals = [x.requires_grad_() for x in (q, k, v, torch.zeros(2, 90, 2))]
+    with Products() as products:
+        y, state = ssd(*signals, torch.zeros(2, 90, dtype=torch.bool), torch.zeros(2, 3, 2, 4))
+        (y.sum() + state.sum()).backward()
+    assert len(products.seen) == 3 * 4
+    assert set(products.seen) == {"highest"}
 
 
 @pytest.mark.usefixtures("tf32")

@@ -7,6 +7,7 @@ import torch
 
 from longdream.worldmodels.backbones.s5 import S5Stack
 from longdream.worldmodels.families import build
+from longdream.worldmodels.latent_model import ModelConfig
 from longdream.worldmodels.presets import PRESETS, resolve
 
 PAPER_PARAMETERS = {  # S4WM, Tables 7 and 8: 41.1, 43.8, 54.1, 28.1, 27.1 and 31.2 M
@@ -35,12 +36,61 @@ def test_variants_differ_where_they_say():
     assert PRESETS["s4wm-s4d-2d"].model.backbone == dataclasses.replace(PRESETS["s4wm-2d"].model.backbone, kernel="s4d")
 
 
-def test_r2is_state_is_the_papers():
+R2I = {  # of R2I's code: layers, width and values of the state of each (two a complex number), h, and the heads' layers
+    "memory-maze": (5, 1024, 1024, 2048, 4),
+    "popgym": (3, 512, 256, 1024, 2),
+    "bsuite": (3, 512, 256, 512, 2),
+    "atari": (4, 512, 256, 512, 2),
+    "dmc": (4, 512, 256, 512, 2),
+}
+PARAMETERS = {  # ours, with all heads, at the presets' numbers of actions and sizes of observations
+    "r2i-memory-maze": 69_498_179,
+    "rssm-memory-maze": 67_380_035,
+    "r2i-popgym": 9_076_616,
+    "rssm-popgym": 11_433_224,
+    "r2i-bsuite": 17_229_192,
+    "rssm-bsuite": 16_437_000,
+    "r2i-atari": 17_269_379,
+    "rssm-atari": 15_687_811,
+    "r2i-dmc": 18_018_568,
+    "rssm-dmc": 16_437_000,
+    "r2i-vector-tiny": 384_136,
+    "rssm-vector-tiny": 366_984,
+    "r2i-image-tiny": 1_338_851,
+    "rssm-image-tiny": 1_421_027,
+}
+
+
+@pytest.mark.parametrize("task", R2I)
+def test_r2is_sizes_are_its_codes(task):
+    model = PRESETS[f"r2i-{task}"].model
+    backbone = model.backbone
+    assert (backbone.layers, backbone.mlp, backbone.norm) == (1, 0, "post")
+    assert (backbone.blocks, backbone.width, backbone.state, model.deter, model.head_layers) == R2I[task]
+    assert model.units == backbone.width
+    scales = (0.8, 0.2) if task == "memory-maze" else (0.5, 0.1)
+    assert (model.loss.prior, model.loss.posterior, model.loss.free_nats) == (*scales, 1.0)
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_parameter_count_of_the_online_models(name):
     with torch.device("meta"):
-        assert build(PRESETS["r2i-memory-maze"].model).backbone.state_size == 5_120
+        model = build(PRESETS[name].model)
+    assert sum(p.numel() for p in model.parameters()) == PARAMETERS[name]
 
 
-@pytest.mark.parametrize("name", [name for name in PRESETS if name.endswith("-tiny")])
+@pytest.mark.parametrize("task", [*R2I, "vector-tiny", "image-tiny"])
+def test_twins_differ_in_how_h_comes_about_alone(task):
+    r2i, rssm = (PRESETS[f"{family}-{task}"] for family in ("r2i", "rssm"))
+    shared = [field.name for field in dataclasses.fields(ModelConfig)]
+    assert [getattr(r2i.model, name) for name in shared] == [getattr(rssm.model, name) for name in shared]
+    assert (rssm.model.width, rssm.optim) == (r2i.model.width, r2i.optim)
+
+
+ONLINE = [name for name in PARAMETERS if name.endswith("-tiny")]
+
+
+@pytest.mark.parametrize("name", [name for name in PRESETS if name.endswith("-tiny") and name not in ONLINE])
 def test_tiny_presets_are_of_one_size(name):
     """They are compared with each other."""
     parameters = sum(p.numel() for p in build(PRESETS[name].model).parameters())
@@ -59,5 +109,5 @@ def test_unknown_models_are_named_with_what_was_perhaps_meant():
         resolve("s4vm", 40)
     with pytest.raises(ValueError, match="no preset for images of 48 pixels"):
         resolve("s4wm", 48)
-    with pytest.raises(ValueError, match="name one of r2i-memory-maze, r2i-vector, r2i-tiny"):
+    with pytest.raises(ValueError, match="name one of r2i-tiny, r2i-memory-maze, r2i-popgym"):
         resolve("r2i", 64)

@@ -13,8 +13,11 @@ from longdream.tests.worldmodels.trainer_toys import (
     train,
 )
 from longdream.worldmodels import trainer
+from longdream.worldmodels.accumulation import BatchLoss
 from longdream.worldmodels.checkpoint import latest, load_model
 from longdream.worldmodels.presets import PRESETS
+from longdream.worldmodels.train_config import parse
+from longdream.worldmodels.trainer import Trainer
 
 
 @pytest.mark.filterwarnings("ignore:.*no supported trackers")
@@ -48,6 +51,17 @@ def test_a_loss_that_is_not_finite_stops_the_run(toy_data, tmp_path):
     with pytest.raises(ValueError, match=r"not finite at step \d+ .*last good checkpoint is .*0000000[1-9]"):
         train(toy_data, out, "--steps=500", "--save-every=1", "--optim.lr=1e30", "--optim.warmup=4")
     assert all(torch.isfinite(p).all() for p in load_model(latest(out)).model.parameters())
+
+
+def test_what_is_not_finite_in_another_process_stops_this_one_with_it(toy_data, tmp_path, monkeypatch):
+    """Else it would go on, and wait for the other at the next exchange."""
+    run = Trainer(parse(arguments(toy_data, tmp_path / "run")))
+    with run.lock:
+        finite = BatchLoss(torch.tensor(1.0), {}, None)
+        run._check_finite(finite, torch.tensor(1.0))
+        monkeypatch.setattr(run.accelerator, "reduce", lambda x, how: x + torch.inf)  # what the mean with an inf is
+        with pytest.raises(ValueError, match=r"not finite at step 0 .*loss inf"):
+            run._check_finite(finite, torch.tensor(1.0))
 
 
 def test_wrong_input_is_one_line(toy_data, tmp_path, capsys, monkeypatch):

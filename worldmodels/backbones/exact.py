@@ -1,11 +1,11 @@
 """Products of matrices in full float32, whatever the process allows elsewhere.
 
 On a GPU the trainer lets linear layers multiply in TF32, whose 10 bits of mantissa do for them. The kernels of
-state-space systems are powers of one matrix, and its error grows with the power: their products are taken here.
-torch's switch is one for the process, and the backward pass runs long after the forward pass has left a `with` block:
-so both directions turn it themselves.
+state-space systems are powers of one matrix, and its error grows with the power: their products are taken here, and
+those of the gated recurrence, whose state is a sum over all steps. torch's switch is one for the process, and the
+backward pass runs long after the forward pass has left a `with` block: so both directions turn it themselves.
 
-Axes: H matrices, P rows, Q what is summed over, R columns.
+Axes: (...) matrices, the same in both, P rows, Q what is summed over, R columns.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch.autograd.function import once_differentiable
 
 
 def exact_product(a: Tensor, b: Tensor) -> Tensor:
-    """Return a @ b without TF32, and its gradients too: (H P Q), (H Q R) -> (H P R)."""
+    """Return a @ b without TF32, and its gradients too: (... P Q), (... Q R) -> (... P R)."""
     return _Product.apply(a, b)
 
 

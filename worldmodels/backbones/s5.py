@@ -21,6 +21,7 @@ from typing import Literal, NamedTuple, cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
 from ..base import State
 from .block import SSM, Norm, Resets
@@ -152,4 +153,5 @@ class S5Stack(SSMStack):
             kernel = cast(S5, layer.kernel)
             return layer.around(kernel.forward_states, x, resets, None if state is None else state[index])
 
-        return self._through(g, run)
+        h, states = self._through(g, run)
+        return h, tree_map(Tensor.detach, states)

@@ -3,7 +3,7 @@
     S_t = a_t S_{t-1} + k_t v_t^T        y_t = q_t S_t        0 < a_t <= 1
 
 Chunk by chunk: inside a chunk of Q steps y is a masked attention, which is a few products; between chunks only S is
-carried. A reset is a mask and not a decay of zero: log 0 has no gradient.
+carried. A reset is a mask and not a decay of zero: log 0 has no gradient. On a GPU no product here is in TF32.
 
 Axes: B batch, T time, N state (rows of S), H heads, P head width (columns of S), C chunks, Q steps of a chunk.
 
@@ -15,6 +15,8 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from .exact import exact_product
 
 CHUNK = 64  # Q
 
@@ -41,10 +43,11 @@ def ssd(q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, first: Tensor, state
     enters = (segment == 0)[..., None]  # (B C Q 1)
     leaves = (segment == segment[:, :, -1:])[..., None]
     lasting = v * _exp(total[:, :, -1:] - total, leaves, v.dtype)[..., None]
-    written = k.transpose(2, 3) @ lasting.flatten(3)  # (B C N HP)
+    written = exact_product(k.transpose(2, 3), lasting.flatten(3))  # (B C N HP)
     kept = _exp(total[:, :, -1], enters[:, :, -1], v.dtype)  # (B C H)
     states, last = _scan(written.unflatten(3, v.shape[3:]), kept, state)
-    read = (q @ states.flatten(3)).unflatten(3, v.shape[3:]) * _exp(total, enters, v.dtype)[..., None]  # (B C Q H P)
+    read = exact_product(q, states.flatten(3)).unflatten(3, v.shape[3:])  # (B C Q H P)
+    read = read * _exp(total, enters, v.dtype)[..., None]
     return (_inside(q, k, v, total, segment) + read).flatten(1, 2)[:, :length], last
 
 
@@ -79,5 +82,5 @@ def _inside(q: Tensor, k: Tensor, v: Tensor, total: Tensor, segment: Tensor) -> 
     total = total.transpose(2, 3)  # (B C H Q)
     visible = (segment[..., :, None] == segment[..., None, :]).tril()[:, :, None]  # (B C 1 Q Q)
     decay = _exp(total[..., :, None] - total[..., None, :], visible, v.dtype)  # (B C H Q Q)
-    scores = (q @ k.transpose(2, 3))[:, :, None] * decay
-    return (scores @ v.transpose(2, 3)).transpose(2, 3)
+    scores = exact_product(q, k.transpose(2, 3))[:, :, None] * decay
+    return exact_product(scores, v.transpose(2, 3)).transpose(2, 3)
