@@ -27,7 +27,8 @@ def usage() -> str:
     verbs = "\n".join(f"  {verb:<10} {what}" for verb, (_, _, what) in VERBS.items())
     return (
         f"usage: longdream VERB [options]\n\n{verbs}\n\n"
-        "Train with `accelerate launch train_wm.py`. Each verb has its own --help."
+        "Train with `accelerate launch train_wm.py`, learn to act with `accelerate launch train_dreamer.py`.\n"
+        "Each verb has its own --help."
     )
 
 

@@ -1,0 +1,79 @@
+"""What an environment asks of a run: how much is replayed, how far rows reach, what the policy reads. One table.
+
+Source: Recall2Imagine's configurations; DreamerV3's where R2I says nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ..worldmodels.base import PolicyInput
+
+SMALL = "-tiny"  # how presets for CPUs are called
+SMALL_RATIO, SMALL_ROWS, SMALL_ROW = 128, 16, 64  # what such a preset replays, at most
+SMALL_UNITS, SMALL_LAYERS, SMALL_RATE = 128, 2, 1e-4  # its actor and critic
+SMALL_STARTS = 16  # steps of a row from which they imagine
+WHOLE = 2  # a row this many episodes long holds a whole one, wherever it begins
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a family of environments asks for."""
+
+    model: str  # the preset
+    train_ratio: int
+    batch_size: int
+    batch_length: int
+    policy_input: PolicyInput = "output"
+    entropy: float = 3e-4
+    units: int = 512  # of actor and critic
+    layers: int = 2
+    lr: float = 3e-5
+    starts_per_row: int = 0  # steps from which to imagine; 0: every one
+    remembers: bool = False  # what is asked for at the end may be shown at the beginning: no row of part of an episode
+
+
+BSUITE = Setting("r2i-vector-tiny", 1024, 16, 256, "hidden")
+POPGYM = Setting("r2i-vector-tiny", 64, 16, 256, "hidden", remembers=True)
+DMC = Setting("r2i-vector-tiny", 512, 16, 64)
+IMAGES = Setting("r2i-image-tiny", 64, 8, 256)
+CUE = Setting("r2i-tiny", 64, 4, 1024, "full", remembers=True)  # of 40 x 40 pixels, as the next
+KEYS = replace(IMAGES, model="r2i-tiny")
+
+SETTINGS: dict[str, Setting] = {  # {the beginning of a name: ...}; the longest that fits holds
+    "": DMC,
+    "memory_len": replace(BSUITE, remembers=True),
+    "discounting_chain": BSUITE,
+    "popgym": POPGYM,
+    "distracting_memory": CUE,
+    "multi_doors_keys": KEYS,
+    "memory_maze": Setting("r2i-memory-maze", 64, 4, 1024, "full", entropy=1e-3, units=1024, layers=4, lr=1e-4),
+    "atari": Setting("r2i-atari", 1024, 16, 64),
+}
+
+
+def setting_of(env: str, images: bool, model: str | None = None, episode: int = 0) -> Setting:
+    """Return what an environment asks for, made small for a preset that is.
+
+    Args:
+        env: its name.
+        images: whether it is seen as images.
+        model: the preset that was asked for; None: the environment's own.
+        episode: steps of its longest episode: a small preset's rows are to hold that too, where it is to be remembered.
+    """
+    best = max((name for name in SETTINGS if env.startswith(name)), key=len)
+    found = IMAGES if images and best == "" else SETTINGS[best]
+    found = replace(found, model=model or found.model)
+    if not found.model.endswith(SMALL):
+        return found
+    row = max(SMALL_ROW, WHOLE * episode) if found.remembers else SMALL_ROW
+    return replace(
+        found,
+        train_ratio=min(found.train_ratio, SMALL_RATIO),
+        batch_size=min(found.batch_size, SMALL_ROWS),
+        batch_length=min(found.batch_length, row),
+        units=SMALL_UNITS,
+        layers=SMALL_LAYERS,
+        lr=SMALL_RATE,
+        starts_per_row=SMALL_STARTS,
+    )
