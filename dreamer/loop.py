@@ -20,9 +20,10 @@ from ..worldmodels.config import to_dict
 from ..worldmodels.device import generator_state, make_accelerator, peak_memory, restore_generator, spawned_seed
 from ..worldmodels.interrupt import StopRequest
 from ..worldmodels.run_folder import check_disk, lock, record
-from ..worldmodels.run_log import RunLog, read_log
+from ..worldmodels.run_log import METRICS, read_log
+from ..worldmodels.run_report import RunReport
 from ..worldmodels.train_config import RUN_CONFIG
-from ..worldmodels.trainer import METRICS, End
+from ..worldmodels.trainer import End
 from . import checkpoint
 from .config import DreamerConfig
 from .curve import draw_curve
@@ -99,8 +100,7 @@ class Loop:
                 if last or end.signal or crossed(before, self.steps, config.save_every):
                     with self.clock.stopped():
                         self._save()
-        if config.tracker != "none":
-            self.accelerator.end_training()
+        self.report.close()
         return end.signal or None
 
     def _act(self) -> None:
@@ -152,11 +152,7 @@ class Loop:
                 save_film(self.learner.mind, played.example, out / FILMS / f"{self.steps:010d}")
 
     def _write(self, kind: str, values: dict[str, float]) -> None:
-        values = values | {"seconds": self.clock.seconds}
-        if self.accelerator.is_main_process:
-            self.log.write(self.steps, kind, values)
-        if self.config.tracker != "none":
-            self.accelerator.log({f"{kind}/{name}": value for name, value in values.items()}, step=self.steps)
+        self.report.write(self.steps, kind, values | {"seconds": self.clock.seconds})
 
     def _checked(self, means: dict[str, float]) -> dict[str, float]:
         """Return the means over the processes.
@@ -251,9 +247,8 @@ class Loop:
         if self.accelerator.is_main_process:
             check_disk(config.out, learner.parameters)
             record(config.out, {"dreamer": to_dict(config)}, config.replay)
-            self.log = RunLog(config.out / METRICS, self.steps)
-        if config.tracker != "none":
-            self.accelerator.init_trackers("longdream", {"env": config.env, "model": config.model, "seed": config.seed})
+        facts = {"env": config.env, "model": config.model, "seed": config.seed}
+        self.report = RunReport(self.accelerator, config.out, self.steps, config.tracker, facts)
         start = f"from step {self.steps:,}" if self.steps else "from scratch"
         kind = f"{envs.actions} {'discrete' if envs.discrete else 'continuous'} actions"
         where = f"{self.accelerator.device.type} x {self.accelerator.num_processes}"

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..worldmodels.checkpoint import CONFIG, latest
-from ..worldmodels.run_log import parsed, read_log
-from ..worldmodels.trainer import METRICS
+from ..worldmodels.run_log import METRICS, parsed, read_log
 from .plan import SLOWEST, Options, Run, SweepConfig
 
 RESULTS = "results.json"

@@ -6,7 +6,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from ..eval.findings import number
-from ..worldmodels.trainer import METRICS
+from ..worldmodels.run_log import METRICS
 from .plan import Run
 from .progress import RESULTS, evaluation_folder, log_until, read_json
 

@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+METRICS = "metrics.jsonl"
+
 
 class RunLog:
     """Appends lines to a run's metrics.jsonl."""
@@ -21,7 +23,7 @@ class RunLog:
         part.rename(path)
 
     def write(self, step: int, kind: str, values: dict[str, Any]) -> None:
-        """Append one line: kind is "train" or "validation"."""
+        """Append one line: `kind` is "train", "validation" or "evaluation"."""
         with self.path.open("a") as handle:
             handle.write(json.dumps({"step": step, "kind": kind, **values}) + "\n")
 

@@ -35,11 +35,10 @@ from .leave import fail_together, leave
 from .optim import build_optimizer, lr_factor, set_lr
 from .processes import check_alike, facts, gather_own, restore_carry, restore_noise
 from .run_folder import check_out, record_run, take
-from .run_log import RunLog
+from .run_report import RunReport
 from .train_config import TrainConfig, check_fits, parse
 from .validation import batches_of, validate
 
-METRICS = "metrics.jsonl"
 LARGE = 10_000_000  # parameters from which a CPU run is announced with an estimate of its length
 
 
@@ -134,8 +133,7 @@ class Trainer:
                     self._check_finite(loss, norm)
                     with self.clock.stopped():
                         self._save()
-        if self.config.tracker != "none":
-            self.accelerator.end_training()
+        self.report.close()
         return end.signal or None
 
     def _update(self, batch: Batch) -> tuple[BatchLoss, torch.Tensor]:
@@ -171,11 +169,7 @@ class Trainer:
         return values
 
     def _write(self, kind: str, values: dict[str, float]) -> None:
-        values = values | {"seconds": self.clock.seconds}
-        if self.accelerator.is_main_process:
-            self.log.write(self.step, kind, values)
-        if self.config.tracker != "none":
-            self.accelerator.log({f"{kind}/{name}": value for name, value in values.items()}, step=self.step)
+        self.report.write(self.step, kind, values | {"seconds": self.clock.seconds})
 
     def _check_finite(self, loss: BatchLoss, norm: torch.Tensor) -> None:
         total = self.accelerator.reduce(loss.total, "mean")  # of all processes: none goes on and waits for the others
@@ -249,11 +243,8 @@ class Trainer:
         config = self.config
         if self.accelerator.is_main_process:
             record_run(config)
-            self.log = RunLog(config.out / METRICS, self.step)
-        if config.tracker != "none":
-            self.accelerator.init_trackers(
-                "longdream", {"model": config.model, "steps": config.steps, "seed": config.seed}
-            )
+        facts = {"model": config.model, "steps": config.steps, "seed": config.seed}
+        self.report = RunReport(self.accelerator, config.out, self.step, config.tracker, facts)
         start = f"from step {self.step}" if self.step else "from scratch"
         where = f"{self.accelerator.device.type} x {self.accelerator.num_processes}"
         self.accelerator.print(

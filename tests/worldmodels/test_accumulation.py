@@ -8,29 +8,17 @@ from accelerate import Accelerator
 from torch.utils._pytree import tree_leaves
 
 from longdream.datasets.batch import Batch
+from longdream.tests.worldmodels.small_models import S4, S4WM
 from longdream.tests.worldmodels.trainer_toys import arguments, assert_same_run, finish, launch, metrics, train
 from longdream.worldmodels import latents, rssm, trainer
 from longdream.worldmodels.accumulation import accumulate
 from longdream.worldmodels.backbones.hybrid import HybridConfig
-from longdream.worldmodels.backbones.s4 import S4Config
 from longdream.worldmodels.backbones.s5 import S5Config
 from longdream.worldmodels.backbones.transformer_xl import TransformerXLConfig
-from longdream.worldmodels.codecs.cnn import CNNConfig
 from longdream.worldmodels.families import build
 from longdream.worldmodels.latent_model import ModelConfig
-from longdream.worldmodels.latents import LatentConfig
-from longdream.worldmodels.parallel import ParallelConfig
 from longdream.worldmodels.rssm import RSSMConfig
 
-S4 = S4Config(blocks=1, width=12, mlp=16, state=8, kernel="dplr")
-S4WM = ParallelConfig(
-    actions=3,
-    codec=CNNConfig(stages=2, multiplier=4, size=8),
-    latent=LatentConfig(variables=4, classes=5),
-    units=16,
-    head_layers=1,
-    backbone=S4,
-)
 MODELS = {
     "s4wm": S4WM,
     "full-posterior": dataclasses.replace(S4WM, posterior_backbone=S4),

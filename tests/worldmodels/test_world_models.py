@@ -11,46 +11,34 @@ from torch.utils._pytree import tree_flatten
 
 from longdream.datasets.batch import Batch
 from longdream.tests.worldmodels.readme_example import readme_module
+from longdream.tests.worldmodels.small_models import S4, S4WM
 from longdream.worldmodels.backbones.catalogue import BACKBONES
 from longdream.worldmodels.backbones.gated import GatedConfig
 from longdream.worldmodels.backbones.hybrid import HybridConfig
-from longdream.worldmodels.backbones.s4 import S4Config
 from longdream.worldmodels.backbones.s5 import S5Config
 from longdream.worldmodels.backbones.transformer_xl import TransformerXLConfig
 from longdream.worldmodels.base import Latent
-from longdream.worldmodels.codecs.cnn import CNNConfig
 from longdream.worldmodels.codecs.vectors import VectorConfig
 from longdream.worldmodels.families import FAMILIES, build
 from longdream.worldmodels.latent_model import LossConfig, ModelConfig
-from longdream.worldmodels.latents import LatentConfig
-from longdream.worldmodels.parallel import ParallelConfig
 from longdream.worldmodels.rssm import RSSM, RSSMConfig
 from longdream.worldmodels.symlog import symlog
 
-S4 = S4Config(blocks=1, width=12, mlp=16, state=8, kernel="dplr")
-TINY = ParallelConfig(
-    actions=3,
-    codec=CNNConfig(stages=2, multiplier=4, size=8),
-    latent=LatentConfig(variables=4, classes=5),
-    units=16,
-    head_layers=1,
-    backbone=S4,
-)
 README = readme_module()
 PARALLEL = {
-    "s4wm-dplr": TINY,
-    "s4wm-s4d": dataclasses.replace(TINY, backbone=dataclasses.replace(S4, kernel="s4d")),
-    "readme-gru": dataclasses.replace(TINY, backbone=README["GRUConfig"](12)),
-    "s5wm": dataclasses.replace(TINY, backbone=S5Config(1, 1, 12, 16, 16, 2)),
-    "r2i": dataclasses.replace(TINY, backbone=S5Config(2, 1, 12, 0, 16, 2, norm="post"), deter=20),
-    "tssm-xl": dataclasses.replace(TINY, backbone=TransformerXLConfig(2, 12, 16, 2, memory=6)),
-    "gated": dataclasses.replace(TINY, backbone=GatedConfig(2, 12, heads=3, state=4)),
-    "hybrid": dataclasses.replace(TINY, backbone=HybridConfig(1, 1, 12, 16, 8, 2, memory=6)),
-    "full-posterior": dataclasses.replace(TINY, posterior_backbone=S4),
-    "vectors": dataclasses.replace(TINY, codec=VectorConfig(size=7, units=16)),
-    "in-chunks": dataclasses.replace(TINY, chunk=7, recompute_encoder=True),
+    "s4wm-dplr": S4WM,
+    "s4wm-s4d": dataclasses.replace(S4WM, backbone=dataclasses.replace(S4, kernel="s4d")),
+    "readme-gru": dataclasses.replace(S4WM, backbone=README["GRUConfig"](12)),
+    "s5wm": dataclasses.replace(S4WM, backbone=S5Config(1, 1, 12, 16, 16, 2)),
+    "r2i": dataclasses.replace(S4WM, backbone=S5Config(2, 1, 12, 0, 16, 2, norm="post"), deter=20),
+    "tssm-xl": dataclasses.replace(S4WM, backbone=TransformerXLConfig(2, 12, 16, 2, memory=6)),
+    "gated": dataclasses.replace(S4WM, backbone=GatedConfig(2, 12, heads=3, state=4)),
+    "hybrid": dataclasses.replace(S4WM, backbone=HybridConfig(1, 1, 12, 16, 8, 2, memory=6)),
+    "full-posterior": dataclasses.replace(S4WM, posterior_backbone=S4),
+    "vectors": dataclasses.replace(S4WM, codec=VectorConfig(size=7, units=16)),
+    "in-chunks": dataclasses.replace(S4WM, chunk=7, recompute_encoder=True),
 }
-SHARED = {f.name: getattr(TINY, f.name) for f in dataclasses.fields(ModelConfig)}
+SHARED = {f.name: getattr(S4WM, f.name) for f in dataclasses.fields(ModelConfig)}
 MODELS = PARALLEL | {
     "rssm": RSSMConfig(**SHARED, width=12),
     "rssm-vectors": RSSMConfig(**SHARED | {"codec": VectorConfig(size=7, units=16)}, width=12),
@@ -255,7 +243,7 @@ def test_predicting_in_chunks_is_predicting_at_once(model, monkeypatch):
 def test_a_small_divergence_is_not_trained_on():
     """Free nats: KL terms below the threshold count as the threshold and give no gradient."""
     torch.manual_seed(0)
-    config = dataclasses.replace(TINY, loss=LossConfig(free_nats=1e6))
+    config = dataclasses.replace(S4WM, loss=LossConfig(free_nats=1e6))
     model = build(config).double()
     loss = model(make_batch(model))
     assert loss.terms["dynamics"].item() == pytest.approx(1e6)
