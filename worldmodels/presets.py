@@ -94,7 +94,10 @@ def _twins(task: str, model: ParallelConfig, optim: OptimConfig, batch_size: int
     }
 
 
-S4_TINY = S4Config(blocks=2, width=128, mlp=512, kernel="s4d")
+# small tasks ask for memories of tens of steps, which the paper's range of step sizes learns late
+S4_TINY = S4Config(blocks=2, width=128, mlp=512, kernel="s4d", dt_min=1e-2, dt_max=1.0)
+S5_TINY = S5Config(2, width=128, mlp=512, state=128, discretisation="zoh", dt_min=1e-2, dt_max=1.0)
+HYBRID_TINY = HybridConfig(1, 1, width=128, mlp=512, heads=4, memory=32, dt_min=1e-2, dt_max=1.0)
 S3M = S5Config(layers=1, mlp=0, norm="post")  # R2I's layers
 
 # R2I's code has N/2 complex numbers a layer, 512 in Memory Maze and 128 elsewhere, and `units` as width of the layers
@@ -145,9 +148,9 @@ PRESETS: dict[str, Preset] = {
     **_family("s4wm-no-mlp", S4Config(mlp=0), replace(S4_TINY, mlp=0)),
     "s4wm-s4d-3d": Preset(replace(PAPER_3D, backbone=S4Config(kernel="s4d")), steps=200_000),
     "s4wm-s4d-2d": Preset(replace(PAPER_2D, backbone=S4Config(kernel="s4d"))),
-    **_family("s5wm", S5Config(discretisation="zoh"), S5Config(2, width=128, mlp=512, state=128, discretisation="zoh")),
+    **_family("s5wm", S5Config(discretisation="zoh"), S5_TINY),
     **_family("gated", GatedConfig(), GatedConfig(layers=4, width=128, heads=8, state=16)),
-    **_family("hybrid", HybridConfig(), HybridConfig(1, 1, width=128, mlp=512, heads=4, memory=32)),
+    **_family("hybrid", HybridConfig(), HYBRID_TINY),
     # 43,843,043 and 27,113,731
     "tssm-xl-3d": Preset(replace(PAPER_3D, backbone=TransformerXLConfig(layers=12)), TSSM_OPTIM, steps=200_000),
     "tssm-xl-2d": Preset(replace(PAPER_2D, backbone=TransformerXLConfig(layers=10)), TSSM_OPTIM),

@@ -5,8 +5,11 @@ import math
 import pytest
 import torch
 
+from longdream.worldmodels.backbones.catalogue import build_backbone
 from longdream.worldmodels.backbones.convolution import causal_convolution, smooth_length
 from longdream.worldmodels.backbones.hippo import legs_matrices, legs_nplr
+from longdream.worldmodels.backbones.hybrid import HybridConfig
+from longdream.worldmodels.backbones.s4 import S4Config
 from longdream.worldmodels.backbones.s4d import DiagonalKernel
 from longdream.worldmodels.backbones.s5 import S5, S5Config
 
@@ -39,11 +42,37 @@ def test_odd_state_sizes_are_refused(state):
             build()
 
 
-def test_initial_step_sizes_span_the_papers_range():
-    dt = DiagonalKernel(4000, 2).log_dt.exp()
-    assert 1e-3 <= dt.min() < 2e-3
-    assert 0.05 < dt.max() <= 0.1
-    assert abs(dt.log().mean().item() - math.log(1e-2)) < 0.1  # uniform in the logarithm
+# a system of 4,000 step sizes by the configuration that asks for it
+STACKS = {
+    "s4": lambda **dt: S4Config(1, width=2000, mlp=0, state=2, kernel="dplr", **dt),
+    "s4d": lambda **dt: S4Config(1, width=2000, mlp=0, state=2, kernel="s4d", **dt),
+    "s5": lambda **dt: S5Config(1, width=2, mlp=0, state=4000, hippo_blocks=2000, **dt),
+    "hybrid": lambda **dt: HybridConfig(1, 1, width=1000, mlp=4, state=2, heads=2, memory=2, **dt),
+}
+
+
+def step_sizes(config):
+    """Return every initial step size of a backbone."""
+    parameters = build_backbone(config).named_parameters()
+    return torch.cat([p.detach() for name, p in parameters if name.endswith("log_dt")]).exp()
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_initial_step_sizes_span_the_range_asked_for(stack):
+    for asked in ({}, {"dt_min": 0.05, "dt_max": 2.0}):
+        low, high = asked.get("dt_min", 1e-3), asked.get("dt_max", 1e-1)  # by default the papers' range
+        dt = step_sizes(STACKS[stack](**asked))
+        assert len(dt) == 4000
+        assert low <= dt.min() < 1.1 * low
+        assert 0.9 * high < dt.max() <= high
+        assert abs(dt.log().mean().item() - math.log(low * high) / 2) < 0.1  # uniform in the logarithm
+
+
+@pytest.mark.parametrize("config", [S4Config, S5Config, HybridConfig])
+@pytest.mark.parametrize("dt", [{"dt_min": 0.0}, {"dt_min": 0.2}, {"dt_max": -1.0}])
+def test_impossible_ranges_of_step_sizes_are_refused(config, dt):
+    with pytest.raises(ValueError, match="need 0 < dt_min <= dt_max"):
+        config(**dt)
 
 
 def test_smooth_length_is_the_least():

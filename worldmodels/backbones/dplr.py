@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from .blockwise import System
 from .exact import exact_product
 from .hippo import legs_nplr
-from .parameters import as_parameter
+from .parameters import DT_MAX, DT_MIN, as_parameter
 from .planar import Planar, multiply_add, planar, real_of_inner
 from .siso import BLOCK, SISO, Factors
 
@@ -54,9 +54,9 @@ class DPLRKernel(SISO):
 
     ssm_parameters = ("log_dt", "log_decay", "frequency", "P", "B")
 
-    def __init__(self, channels: int, state: int) -> None:
+    def __init__(self, channels: int, state: int, dt_min: float = DT_MIN, dt_max: float = DT_MAX) -> None:
         hippo = legs_nplr(state)
-        super().__init__(channels, state)
+        super().__init__(channels, state, dt_min, dt_max)
         self.log_decay = nn.Parameter((-hippo.eigenvalues.real).log().float())
         self.frequency = nn.Parameter(hippo.eigenvalues.imag.float())
         self.P, self.B = as_parameter(hippo.P), as_parameter(hippo.B)

@@ -13,12 +13,13 @@ Source: S4WM, section 6, names the combination of S4 and attention as future wor
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from torch import Tensor, nn
 
 from ..base import Backbone, State
+from .parameters import DT_MAX, DT_MIN, check_steps
 from .s4 import S4Config, S4Stack
 from .transformer_xl import TransformerXL, TransformerXLConfig
 
@@ -34,6 +35,11 @@ class HybridConfig:
     state: int = 64  # N, real values per channel of a state-space layer
     heads: int = 8  # of the attention
     memory: int = 128  # M, the past steps that the attention sees
+    dt_min: float = DT_MIN  # the state-space layers' step sizes begin in [dt_min, dt_max], uniform in the logarithm
+    dt_max: float = DT_MAX
+
+    def __post_init__(self) -> None:
+        check_steps(self.dt_min, self.dt_max)
 
 
 class HybridStack(Backbone):
@@ -42,11 +48,12 @@ class HybridStack(Backbone):
     def __init__(self, config: HybridConfig) -> None:
         super().__init__()
         width, mlp = config.width, config.mlp
+        before = S4Config(config.before, width, mlp, config.state, "s4d", config.dt_min, config.dt_max)
         self.parts = nn.ModuleList(
             [
-                S4Stack(S4Config(config.before, width, mlp, config.state, "s4d")),
+                S4Stack(before),
                 TransformerXL(TransformerXLConfig(1, width, mlp, config.heads, config.memory)),
-                S4Stack(S4Config(config.after, width, mlp, config.state, "s4d")),
+                S4Stack(replace(before, blocks=config.after)),
             ]
         )
 

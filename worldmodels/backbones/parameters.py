@@ -7,12 +7,24 @@ import math
 import torch
 from torch import Tensor, nn
 
-DT_MIN, DT_MAX = 1e-3, 1e-1  # the range of initial step sizes in S4 and S5
+# The range of initial step sizes in S4 and S5. A state remembers about 1 / dt steps, and what one input adds to it goes
+# with dt: where memories last for tens of steps, not hundreds, a range ten times as high learns much sooner.
+DT_MIN, DT_MAX = 1e-3, 1e-1
 
 
-def log_dt(count: int) -> Tensor:
+def check_steps(dt_min: float, dt_max: float) -> None:
+    """Check a range of initial step sizes.
+
+    Raises:
+        ValueError: it is empty or reaches zero.
+    """
+    if not 0 < dt_min <= dt_max:
+        raise ValueError(f"initial step sizes need 0 < dt_min <= dt_max, not dt_min={dt_min} and dt_max={dt_max}")
+
+
+def log_dt(count: int, dt_min: float = DT_MIN, dt_max: float = DT_MAX) -> Tensor:
     """Draw log step sizes, uniform in log dt."""
-    low, high = math.log(DT_MIN), math.log(DT_MAX)
+    low, high = math.log(dt_min), math.log(dt_max)
     return torch.rand(count) * (high - low) + low
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from .blockwise import System
+from .parameters import DT_MAX, DT_MIN
 from .planar import Planar, multiply_add, planar, real_of_inner
 from .siso import BLOCK, SISO, Factors
 
@@ -39,10 +40,10 @@ class DiagonalKernel(SISO):
 
     ssm_parameters = ("log_dt", "log_decay", "frequency")
 
-    def __init__(self, channels: int, state: int) -> None:
+    def __init__(self, channels: int, state: int, dt_min: float = DT_MIN, dt_max: float = DT_MAX) -> None:
         if state < 2 or state % 2:
             raise ValueError(f"the state size must be a positive even number, not {state}")
-        super().__init__(channels, state)
+        super().__init__(channels, state, dt_min, dt_max)
         self.log_decay = nn.Parameter(torch.full((channels, state // 2), math.log(0.5)))
         self.frequency = nn.Parameter(math.pi * torch.arange(state // 2).float().repeat(channels, 1))
 

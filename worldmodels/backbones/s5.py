@@ -26,7 +26,7 @@ from torch.utils._pytree import tree_map
 from ..base import State
 from .block import SSM, Norm, Resets
 from .hippo import legs_nplr
-from .parameters import as_parameter, lecun_normal, log_dt
+from .parameters import DT_MAX, DT_MIN, as_parameter, check_steps, lecun_normal, log_dt
 from .scan import linear_scan
 from .stack import SSMStack
 
@@ -45,8 +45,11 @@ class S5Config:
     hippo_blocks: int = 8  # independent HiPPO-LegS systems that the state begins as
     discretisation: Discretisation = "bilinear"  # R2I's; the S5 paper holds the input ("zoh")
     norm: Norm = "pre"  # where a layer has its norm; "post" is R2I's, which has no MLP
+    dt_min: float = DT_MIN  # initial step sizes begin in [dt_min, dt_max], uniform in the logarithm
+    dt_max: float = DT_MAX
 
     def __post_init__(self) -> None:
+        check_steps(self.dt_min, self.dt_max)
         if self.hippo_blocks < 1:
             raise ValueError(f"hippo_blocks must be 1 or more, not {self.hippo_blocks}")
         if self.state % (2 * self.hippo_blocks):
@@ -80,12 +83,20 @@ class S5(SSM):
 
     ssm_parameters = ("log_dt", "log_decay", "frequency", "B")
 
-    def __init__(self, width: int, state: int, hippo_blocks: int, discretisation: Discretisation) -> None:
+    def __init__(
+        self,
+        width: int,
+        state: int,
+        hippo_blocks: int,
+        discretisation: Discretisation,
+        dt_min: float = DT_MIN,
+        dt_max: float = DT_MAX,
+    ) -> None:
         super().__init__()
         self.discretisation, pairs = discretisation, state // 2
         hippo = legs_nplr(state // hippo_blocks)
         V = torch.block_diag(*[hippo.V] * hippo_blocks)  # (N n)
-        self.log_dt = nn.Parameter(log_dt(pairs))
+        self.log_dt = nn.Parameter(log_dt(pairs, dt_min, dt_max))
         self.log_decay = nn.Parameter((-hippo.eigenvalues.real).log().float().repeat(hippo_blocks))
         self.frequency = nn.Parameter(hippo.eigenvalues.imag.float().repeat(hippo_blocks))
         self.B = as_parameter(V.conj().T @ lecun_normal(state, width).to(V.dtype))  # (n D 2)
@@ -141,7 +152,8 @@ class S5Stack(SSMStack):
     """The whole stack; its state is one (B n 2) tensor a layer."""
 
     def __init__(self, config: S5Config) -> None:
-        kernel = partial(S5, config.width, config.state, config.hippo_blocks, config.discretisation)
+        sizes = (config.width, config.state, config.hippo_blocks)
+        kernel = partial(S5, *sizes, config.discretisation, config.dt_min, config.dt_max)
         super().__init__(kernel, config.width, config.mlp, config.blocks, config.layers, config.norm)
 
     def forward_states(self, g: Tensor, first: Tensor, state: State | None) -> tuple[Tensor, State]:

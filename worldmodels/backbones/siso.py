@@ -25,7 +25,7 @@ from .block import SSM, Resets, RunningSystem
 from .blockwise import Blockwise, System
 from .convolution import causal_convolution
 from .exact import exact_product
-from .parameters import log_dt
+from .parameters import DT_MAX, DT_MIN, log_dt
 from .planar import Planar
 
 BLOCK = 32  # R: a power of two; Q and R near the square root of the usual lengths
@@ -50,10 +50,10 @@ class Factors(NamedTuple):
 class SISO(SSM):
     """H independent linear systems with one input and one output each."""
 
-    def __init__(self, channels: int, state: int) -> None:
+    def __init__(self, channels: int, state: int, dt_min: float = DT_MIN, dt_max: float = DT_MAX) -> None:
         super().__init__()
         self.channels, self.state = channels, state
-        self.log_dt = nn.Parameter(log_dt(channels))
+        self.log_dt = nn.Parameter(log_dt(channels, dt_min, dt_max))
         self.C = nn.Parameter(torch.randn(channels, state // 2, 2) * 0.5**0.5)  # complex normal
         self.D = nn.Parameter(torch.randn(channels))
 
