@@ -24,6 +24,7 @@ from .datasets.tar_index import TARS
 
 PACKAGES = ("longdream", "torch", "numpy", "torchmetrics", "accelerate", "zarr")
 HERE = Path(__file__).resolve().parent
+DOCUMENTS = (":!*.md", ":!docs")  # what a run may write into the checkout that it runs from: results, figures
 
 
 def provenance(data: Where | None = None) -> dict[str, Any]:
@@ -43,11 +44,12 @@ def provenance(data: Where | None = None) -> dict[str, Any]:
 
 
 def commit() -> str:
-    """Return the git commit of this code, marked where files were changed since; "unknown" outside a checkout."""
+    """Return the git commit of this code, marked where code has changed since; "unknown" outside a checkout."""
     head = _git("rev-parse", "HEAD")
     if not head or _git("ls-files", "--error-unmatch", Path(__file__).name) is None:
         return "unknown"  # installed from a wheel, perhaps into the tree of another project's repository
-    return f"{head} with local changes" if _git("status", "--porcelain", "--untracked-files=no") else head
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", *DOCUMENTS)
+    return f"{head} with local changes" if changed else head
 
 
 def _git(*arguments: str) -> str | None:
