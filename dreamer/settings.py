@@ -12,7 +12,7 @@ from ..worldmodels.base import PolicyInput
 SMALL = "-tiny"  # how presets for CPUs are called
 SMALL_RATIO, SMALL_ROWS, SMALL_ROW = 128, 16, 64  # what such a preset replays, at most
 SMALL_UNITS, SMALL_LAYERS, SMALL_RATE = 128, 2, 1e-4  # its actor and critic
-SMALL_STARTS = 16  # steps of a row from which they imagine
+SMALL_STARTS = 8  # steps of a row from which they imagine
 WHOLE = 2  # a row this many episodes long holds a whole one, wherever it begins
 
 
@@ -33,8 +33,8 @@ class Setting:
     remembers: bool = False  # what is asked for at the end may be shown at the beginning: no row of part of an episode
 
 
-BSUITE = Setting("r2i-vector-tiny", 1024, 16, 256, "hidden")
-POPGYM = Setting("r2i-vector-tiny", 64, 16, 256, "hidden", remembers=True)
+BSUITE = Setting("r2i-symbols-tiny", 1024, 16, 256, "hidden")
+POPGYM = Setting("r2i-symbols-tiny", 64, 16, 256, "hidden", remembers=True)
 DMC = Setting("r2i-vector-tiny", 512, 16, 64)
 IMAGES = Setting("r2i-image-tiny", 64, 8, 256)
 CUE = Setting("r2i-tiny", 64, 4, 1024, "full", remembers=True)  # of 40 x 40 pixels, as the next

@@ -24,7 +24,7 @@ from ..datasets.batch import Batch
 from .base import Beliefs, Consequence, Generators, Latent, Loss, PolicyInput, Prediction, State, StepCache, WorldModel
 from .codecs.catalogue import CodecConfig, build_decoder, build_encoder
 from .codecs.cnn import CNNConfig
-from .heads import ContinueHead, TwoHotHead
+from .heads import NO_REWARD, ContinueHead, TwoHotHead
 from .latents import LatentConfig, kl_divergence, log_probabilities, noise
 from .networks import perceptron
 from .reconstruction import reconstruction_loss
@@ -80,7 +80,7 @@ class LatentWorldModel(WorldModel):
         self.encoder = build_encoder(config.codec)
         self.prior = perceptron(width, config.units, config.latent.size)
         self.decoder = build_decoder(config.codec, features)
-        self.reward = TwoHotHead(features, config.units, config.head_layers)
+        self.reward = TwoHotHead(features, config.units, config.head_layers, NO_REWARD)
         self.cont = ContinueHead(features, config.units, config.head_layers)
 
     @abstractmethod

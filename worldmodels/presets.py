@@ -130,7 +130,12 @@ VECTOR_TINY = ParallelConfig(
     units=128,
     head_layers=1,
     loss=DREAMER_LOSS,
-    backbone=replace(S3M, blocks=2, width=128, state=128),
+    backbone=replace(S3M, blocks=2, width=128, state=128, dt_min=1e-2, dt_max=1.0),
+)
+# observations of a few bits, some of them to be remembered, as a small part of h. Latents that a task does not need
+# would be noise there. Rewards weigh ten times as much: where memory is asked for, one step in many has one
+SYMBOLS_TINY = replace(
+    VECTOR_TINY, latent=LatentConfig(variables=4, classes=4), loss=replace(DREAMER_LOSS, reward=10.0)
 )
 IMAGE_TINY = replace(
     VECTOR_TINY,
@@ -174,6 +179,7 @@ PRESETS: dict[str, Preset] = {
     **_twins("atari", ATARI, DREAMER_OPTIM),  # and for DeepMind Control from pixels
     **_twins("dmc", DMC, DREAMER_OPTIM),
     **_twins("vector-tiny", VECTOR_TINY, SMALL_CONSTANT),
+    **_twins("symbols-tiny", SYMBOLS_TINY, SMALL_CONSTANT),
     **_twins("image-tiny", IMAGE_TINY, SMALL_CONSTANT),
 }
 SIZES = {40: "2d", 64: "3d"}  # what a family's bare name stands for, by image size

@@ -11,7 +11,7 @@ from longdream.worldmodels.backbones.hippo import legs_matrices, legs_nplr
 from longdream.worldmodels.backbones.hybrid import HybridConfig
 from longdream.worldmodels.backbones.s4 import S4Config
 from longdream.worldmodels.backbones.s4d import DiagonalKernel
-from longdream.worldmodels.backbones.s5 import S5, S5Config
+from longdream.worldmodels.backbones.s5 import S5, S5Config, S5Stack
 
 N = 8
 
@@ -100,6 +100,12 @@ def test_s5_begins_as_independent_hippo_systems():
     assert rebuilt.std() == pytest.approx(400**-0.5, rel=0.05)
     assert rebuilt.abs().max() < 2.3 * 400**-0.5  # cut off
     assert (2 * (C @ basis.conj().T).real).std() == pytest.approx(32**-0.5, rel=0.05)
+
+
+def test_s5_layers_begin_as_in_its_own_code():
+    layer = S5Stack(S5Config(1, 1, width=300, mlp=0, state=16, hippo_blocks=1)).layers[0]
+    assert layer.mix.weight.std().item() == pytest.approx(300**-0.5, rel=0.05)
+    assert not layer.mix.bias.any()
 
 
 def test_s5_sizes_that_do_not_fit_are_refused():

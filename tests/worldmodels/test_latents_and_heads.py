@@ -7,6 +7,7 @@ import torch
 
 from longdream.worldmodels.heads import (
     BINS,
+    NO_REWARD,
     ContinueHead,
     TwoHotHead,
     symlog_bins,
@@ -106,11 +107,13 @@ def test_cross_entropy_is_that_of_the_whole_distribution():
     assert torch.allclose(head.loss(features, values), torch.stack(expected), rtol=1e-5)
 
 
-def test_a_new_reward_head_says_exactly_zero():
-    head = TwoHotHead(6, 8, 2)
-    features = torch.randn(3, 5, 6)
+@pytest.mark.parametrize("zero", [0.0, NO_REWARD])
+def test_a_new_head_says_exactly_zero(zero):
+    head, features = TwoHotHead(6, 8, 2, zero), torch.randn(3, 5, 6)
     assert torch.equal(head(features), torch.zeros(3, 5))
-    assert torch.allclose(head.loss(features, torch.ones(3, 5)), torch.full((3, 5), math.log(BINS)))
+    surprise = math.log(math.exp(zero) + BINS - 1)
+    assert torch.allclose(head.loss(features, torch.ones(3, 5)), torch.full((3, 5), surprise))
+    assert torch.allclose(head.loss(features, torch.zeros(3, 5)), torch.full((3, 5), surprise - zero))
 
 
 def test_reward_head_learns_to_tell_one_from_zero():

@@ -56,6 +56,8 @@ PARAMETERS = {  # ours, with all heads, at the presets' numbers of actions and s
     "rssm-dmc": 16_437_000,
     "r2i-vector-tiny": 384_136,
     "rssm-vector-tiny": 366_984,
+    "r2i-symbols-tiny": 297_896,
+    "rssm-symbols-tiny": 280_744,
     "r2i-image-tiny": 1_338_851,
     "rssm-image-tiny": 1_421_027,
 }
@@ -79,7 +81,7 @@ def test_parameter_count_of_the_online_models(name):
     assert sum(p.numel() for p in model.parameters()) == PARAMETERS[name]
 
 
-@pytest.mark.parametrize("task", [*R2I, "vector-tiny", "image-tiny"])
+@pytest.mark.parametrize("task", [*R2I, "vector-tiny", "symbols-tiny", "image-tiny"])
 def test_twins_differ_in_how_h_comes_about_alone(task):
     r2i, rssm = (PRESETS[f"{family}-{task}"] for family in ("r2i", "rssm"))
     shared = [field.name for field in dataclasses.fields(ModelConfig)]

@@ -67,6 +67,13 @@ def test_every_family_and_backbone_is_tested():
     assert {type(config.backbone) for config in PARALLEL.values()} >= set(BACKBONES)
 
 
+def test_a_new_model_expects_no_reward(model):
+    """Where rewards are rare, steps without one have next to nothing to teach from the beginning."""
+    features = torch.randn(7, model.width + model.config.latent.size).double()
+    assert model.reward.loss(features, torch.zeros(7).double()).max() < 0.1
+    assert torch.equal(model.reward(features), torch.zeros(7).double())
+
+
 def make_batch(model, length=T, seed=1):
     g = torch.Generator().manual_seed(seed)
     if isinstance(model.config.codec, VectorConfig):

@@ -155,6 +155,10 @@ class S5Stack(SSMStack):
         sizes = (config.width, config.state, config.hippo_blocks)
         kernel = partial(S5, *sizes, config.discretisation, config.dt_min, config.dt_max)
         super().__init__(kernel, config.width, config.mlp, config.blocks, config.layers, config.norm)
+        # as S5's and R2I's own code begins: thrice torch's variance, so that more of a layer's output is from its state
+        for layer in self._layers():
+            layer.mix.weight.data.copy_(lecun_normal(*layer.mix.weight.shape))
+            nn.init.zeros_(layer.mix.bias)
 
     def forward_states(self, g: Tensor, first: Tensor, state: State | None) -> tuple[Tensor, State]:
         """Return what the scans have computed anyway; see `Backbone.forward_states`."""

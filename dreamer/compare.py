@@ -1,0 +1,178 @@
+"""What online runs came to: those that differ by their seed alone stand together, models side by side.
+
+Source of the figures: each run's metrics.jsonl. Chance is what its own prefill earned.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..eval.table import NONE
+from ..worldmodels.config import TYPE
+from ..worldmodels.run_log import METRICS, read_log
+from ..worldmodels.train_config import RUN_CONFIG
+from .command import KEY
+
+
+class Task(NamedTuple):
+    """What was played."""
+
+    env: str
+    options: tuple[tuple[str, Any], ...]  # the environment's own, by name
+
+    def __str__(self) -> str:
+        return ", ".join([self.env, *(f"{name} {value}" for name, value in self.options)])
+
+
+class Run(NamedTuple):
+    """An online run, as far as it is by now."""
+
+    folder: Path
+    task: Task
+    model: str
+    seed: int
+    planned: int  # environment steps
+    prefill: int
+    lines: list[dict[str, Any]]  # of its metrics.jsonl
+    origin: dict[str, Any]  # command, commit and hardware
+
+    @property
+    def evaluations(self) -> list[dict[str, Any]]:
+        """The lines of its evaluations; one at least."""
+        return [line for line in self.lines if line["kind"] == "evaluation"]
+
+    @property
+    def steps(self) -> int:
+        """The environment step of its last evaluation."""
+        return self.evaluations[-1]["step"]
+
+
+class Group(NamedTuple):
+    """Runs that differ by their seed alone."""
+
+    task: Task
+    model: str
+    runs: list[Run]  # by seed
+
+    def curve(self, measure: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return the steps at which every seed was evaluated, (S), and the `measure` there, (seeds S)."""
+        each = [{line["step"]: line[measure] for line in run.evaluations} for run in self.runs]
+        shared = sorted(set.intersection(*map(set, each)))
+        return np.array(shared), np.array([[values[step] for step in shared] for values in each])
+
+    def chance(self, measure: str) -> float | None:
+        """Return the mean over the episodes that chance played to the end; None where it played none."""
+        total, count = 0.0, 0
+        for run in self.runs:
+            before = 0
+            for line in run.lines:
+                if line["kind"] == "train" and line["step"] <= run.prefill:
+                    played, before = line["episodes"] - before, line["episodes"]
+                    if measure in line:
+                        total, count = total + played * line[measure], count + played
+        return total / count if count else None
+
+
+def read_run(folder: Path) -> Run:
+    """Read a run.
+
+    Raises:
+        ValueError: there is none of the online loop, or it was not evaluated yet.
+    """
+    try:
+        record = json.loads((folder / RUN_CONFIG).read_text())
+        config = record[KEY]
+    except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"{folder} holds no run of train_dreamer.py ({error!r})") from None
+    options = tuple((name, value) for name, value in config["options"].items() if name != TYPE)
+    run = Run(
+        folder,
+        Task(config["env"], options),
+        config["model"],
+        config["seed"],
+        config["env_steps"],
+        config["prefill"],
+        read_log(folder / METRICS),
+        record["provenance"],
+    )
+    if not run.evaluations:
+        raise ValueError(f"{folder} has no evaluation yet: wait for its first, after --evaluate-every steps")
+    return run
+
+
+def grouped(runs: Sequence[Run]) -> list[Group]:
+    """Return the runs by task and model, in the order of the tasks' names and options; seeds in order.
+
+    Raises:
+        ValueError: two runs are of the same task, model and seed.
+    """
+    found: dict[tuple[Task, str], dict[int, Run]] = {}
+    for run in runs:
+        seeds = found.setdefault((run.task, run.model), {})
+        if run.seed in seeds:
+            raise ValueError(f"{seeds[run.seed].folder} and {run.folder} are of the same task, model and seed")
+        seeds[run.seed] = run
+    return [Group(*key, [seeds[seed] for seed in sorted(seeds)]) for key, seeds in sorted(found.items())]
+
+
+def where_from(groups: Sequence[Group]) -> str:
+    """Say with which commits and on which machines the runs were begun, and whether any is not at its end."""
+    runs = [run for group in groups for run in group.runs]
+    commits = dict.fromkeys(run.origin["commit"][:7] + run.origin["commit"][40:] for run in runs)
+    machines = dict.fromkeys(
+        ", ".join([run.origin["hardware"]["processor"], *run.origin["hardware"]["gpus"]]) for run in runs
+    )
+    going = sum(run.steps < run.planned for run in runs)
+    unfinished = f" {going} of {len(runs)} runs have not come to their last step." if going else ""
+    return f"{' and '.join(machines)}; runs begun with commit {', '.join(commits)}.{unfinished}"
+
+
+def markdown(groups: Sequence[Group]) -> list[str]:
+    """Return a table: a row for each group, and one for chance below the rows of a task."""
+    rows = ["| task | model | seeds | environment steps | updates | minutes a seed | return | successes |"]
+    rows += ["| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |"]
+    for place, group in enumerate(groups):
+        rows.append(_row(group))
+        if place + 1 == len(groups) or groups[place + 1].task != group.task:
+            chance = [_mean(group.chance(name), name) for name in ("return", "success")]
+            rows.append(f"| *{group.task}* | *chance (floor)* | | | | | {' | '.join(chance)} |")
+    return rows
+
+
+def _row(group: Group) -> str:
+    last = [run.evaluations[-1] for run in group.runs]
+    updates = [max((line["updates"] for line in run.lines if "updates" in line), default=0) for run in group.runs]
+    cells = [
+        str(group.task),
+        group.model,
+        str(len(group.runs)),
+        _range([run.steps for run in group.runs]),
+        _range(updates),
+        f"{np.mean([line['seconds'] for line in last]) / 60:.1f}",
+        _spread([line["return"] for line in last], "return"),
+        _spread([line["success"] for line in last], "success") if "success" in last[0] else NONE,
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _range(counts: Sequence[int]) -> str:
+    least, most = min(counts), max(counts)
+    return f"{least:,}" if least == most else f"{least:,} to {most:,}"
+
+
+def _mean(value: float | None, measure: str) -> str:
+    if value is None:
+        return NONE
+    return f"*{100 * value:.1f} %*" if measure == "success" else f"*{value:.3g}*"
+
+
+def _spread(values: Sequence[float], measure: str) -> str:
+    mean, spread = np.mean(values), np.std(values, ddof=1) if len(values) > 1 else None
+    if measure == "success":
+        return f"{100 * mean:.1f} %" + ("" if spread is None else f" ± {100 * spread:.1f}")
+    return f"{mean:.3g}" + ("" if spread is None else f" ± {spread:.2g}")

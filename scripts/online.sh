@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# The online runs of RESULTS.md for two CPU cores, three seeds each: two runs at once, with one thread each.
+#     scripts/online.sh memory_len         (or discounting_chain, cartpole, popgym: the first argument says which)
+# Interrupted, it goes on where it was when it is started again. Table and curves end up in runs/online/NAME.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+extra=""
+name=${1:?"which runs? memory_len, discounting_chain, cartpole or popgym"}
+runs=runs/online/$name
+
+each() { # each GROUP OPTIONS...: a line of options for each seed
+    local group=$1
+    shift
+    for seed in 0 1 2; do
+        echo "--out $runs/runs/$group-seed$seed --seed $seed $*"
+    done
+}
+
+case $name in
+    memory_len)
+        jobs=$(for length in 10 20 5 50; do
+            for model in r2i rssm; do
+                each $model-$length --env memory_len --length $length --model $model-symbols-tiny --env-steps 26000
+            done
+        done)
+        ;;
+    discounting_chain)
+        jobs=$(for model in r2i rssm; do
+            each $model --env discounting_chain --model $model-symbols-tiny --env-steps 26000
+        done)
+        ;;
+    cartpole)
+        jobs=$(for model in r2i rssm; do
+            each $model --env cartpole --model $model-vector-tiny --env-steps 20000
+        done)
+        ;;
+    popgym)
+        extra="[popgym]"
+        jobs=$(for game in repeat_previous_easy autoencode_easy; do
+            each $game --env popgym_$game --env-steps 1000000 --minutes 60
+        done)
+        ;;
+    *)
+        echo "online.sh: there are no runs called $name" >&2
+        exit 2
+        ;;
+esac
+
+. scripts/venv.sh "$extra"
+mkdir -p "$runs/logs"
+export OMP_NUM_THREADS=1
+train() {
+    python train_dreamer.py --cpu-threads 1 --evaluation-episodes 100 --no-films "${@:2}" \
+        > "$1/logs/$(basename "$3").log" 2>&1 || echo "failed: $3, see $1/logs" >&2
+}
+export -f train
+xargs -P 2 -L 1 bash -c 'train "$@"' train "$runs" <<< "$jobs"
+longdream curves "$runs"/runs/* --out "$runs"
