@@ -106,7 +106,7 @@ class Loop:
     def _act(self) -> None:
         """Take one step in every environment, and store it."""
         played = self.player.play(by_chance=self.steps < self.config.prefill)
-        self.replay.add(played.steps)
+        self.replay.add(played.steps, self.player.envs.sides)
         self.steps += self.config.envs
         self.outcomes += [outcome for outcome in played.outcomes if outcome is not None]
 

@@ -13,9 +13,10 @@ Axes: B batch, T time, N rows (environments), E episodes, A action; the axes of 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -95,18 +96,20 @@ class Replay:
         """How many ended episodes it holds."""
         return len(self.store.lengths)
 
-    def add(self, steps: Steps) -> None:
+    def add(self, steps: Steps, sides: Mapping[str, np.ndarray] = MappingProxyType({})) -> None:
         """Take a step of every row. Where one begins although the last had not ended, the last is dropped.
 
         Args:
             steps: (N ...); always of as many rows.
+            sides: the side arrays that `info` names, {name: (N ...)}.
         """
         self._rows = self._rows or [None] * len(steps.reward)
         for n, (first, ended) in enumerate(zip(steps.first, steps.terminal | steps.truncated, strict=True)):
             row = Running(self.info) if first else self._rows[n]
             if row is None:
                 raise ValueError(f"row {n} goes on with an episode of which the replay has no beginning")
-            row.append(steps.obs[n], steps.action[n], steps.reward[n], steps.terminal[n])
+            of_row = {name: values[n] for name, values in sides.items()}
+            row.append(steps.obs[n], steps.action[n], steps.reward[n], steps.terminal[n], of_row)
             self._rows[n] = None if ended else row
             if ended:
                 self.store.append(row.finish(self.info.spec))

@@ -5,11 +5,12 @@ Axes: T time; the axes of one step's value are (...).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from ..datasets.episode import CONTEXT, QUERY, ArraySpec, Episode, EpisodeSpec
+from ..datasets.episode import COMMON, CONTEXT, QUERY, ArraySpec, Episode, EpisodeSpec
 from ..datasets.info import DatasetInfo
 
 UNKNOWN_SEED = 0  # of an episode that an agent has played: a seed alone does not make it again
@@ -25,36 +26,46 @@ class Running:
 
     def __init__(self, info: DatasetInfo) -> None:
         self.observation, self.length = info.observation.name, 0
-        names = (self.observation, "action", "reward", "terminal", "is_first")
-        self._arrays = {name: _room(ROOM, info.arrays[name]) for name in names}
+        core = (self.observation, "action", "reward", "terminal", "is_first")
+        self._sides = {name: spec for name, spec in info.arrays.items() if name not in (*core, *COMMON)}
+        steps = {name: spec for name, spec in self._sides.items() if spec.per_step}
+        steps |= {name: info.arrays[name] for name in core}
+        self._arrays = {name: _room(ROOM, spec) for name, spec in steps.items()}
+        self._whole: dict[str, np.ndarray] = {}  # side arrays of the whole episode
 
-    def append(self, obs: np.ndarray, action: np.ndarray, reward: np.ndarray, terminal: np.ndarray) -> None:
-        """Add a step: (...), (A), (), ()."""
+    def append(
+        self, obs: np.ndarray, action: np.ndarray, reward: np.ndarray, terminal: np.ndarray, sides: Mapping[str, Any]
+    ) -> None:
+        """Add a step: (...), (A), (), (), and all side arrays by name."""
         if self.length == len(self._arrays["reward"]):
             self._arrays = {name: np.concatenate([x, np.empty_like(x)]) for name, x in self._arrays.items()}
-        values = (obs, action, reward, terminal, self.length == 0)
-        for array, value in zip(self._arrays.values(), values, strict=True):
-            array[self.length] = value
+        values = dict(sides) | {self.observation: obs, "action": action, "reward": reward, "terminal": terminal}
+        values["is_first"] = self.length == 0
+        for name, array in self._arrays.items():
+            array[self.length] = values[name]
+        if self.length == 0:
+            self._whole = {name: np.array(values[name]) for name, spec in self._sides.items() if not spec.per_step}
         self.length += 1
 
     def named(self) -> dict[str, np.ndarray]:
-        """Return the steps so far, (T ...) each, by the names they are stored under: views."""
-        return {name: x[: self.length] for name, x in self._arrays.items()}
+        """Return the steps so far, (T ...) each, and what holds for the episode, by their names in the store: views."""
+        return {name: x[: self.length] for name, x in self._arrays.items()} | self._whole
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
         """Put back what `named` returned."""
         self._arrays = {name: arrays[name].astype(x.dtype) for name, x in self._arrays.items()}
+        self._whole = {name: arrays[name] for name, spec in self._sides.items() if not spec.per_step}
         self.length = len(arrays["reward"])
 
     def finish(self, spec: EpisodeSpec) -> Episode:
         """Return the episode that has ended: its context is that of `spec`, or half of what is no longer than that."""
         context = spec.context if self.length > spec.context else max(1, self.length // 2)
         arrays: dict[str, Any] = {name: x.copy() for name, x in self.named().items()}
+        sides = {name: arrays.pop(name) for name in self._sides}
         filler = np.zeros(self.length, bool)
         phase = np.where(np.arange(self.length) < context, CONTEXT, QUERY).astype(np.uint8)
-        return Episode(
-            obs=arrays.pop(self.observation), phase=phase, pad=filler, context=context, seed=UNKNOWN_SEED, **arrays
-        )
+        obs = arrays.pop(self.observation)
+        return Episode(obs, phase=phase, pad=filler, context=context, seed=UNKNOWN_SEED, extras=sides, **arrays)
 
 
 class Waiting:

@@ -33,7 +33,7 @@ def replay_info(name: str, options: Any, seed: int = 0) -> DatasetInfo:
     env.close()
     discrete = isinstance(actions, spaces.Discrete)
     width = int(actions.n) if discrete else int(actions.shape[0])
-    arrays = core_arrays(space.shape, width, "uint8" if discrete else "float32")
+    arrays = core_arrays(space.shape, width, "uint8" if discrete else "float32") | entry.sides(options)
     length = entry.max_steps(options) + 1
     return DatasetInfo(
         environment=name,

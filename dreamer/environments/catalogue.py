@@ -52,14 +52,16 @@ def _of_collect(name: str) -> OnlineEnvironment:
         slow=entry.recipe is not None,  # those in 3D
         success=_won if is_cue else None,
         rewarded=is_cue,
+        sides=entry.extras,
     )
 
 
 def _maze(cells: int) -> OnlineEnvironment:
     name = f"memory_maze_{cells}x{cells}"
     about = f"objects are to be found, by colour, in a maze of {cells} x {cells} cells; reward 1 for each"
+    entry, steps = ENVIRONMENTS[name], _always(RULES[cells].steps)
     return OnlineEnvironment(
-        about, partial(make_collected, name), ENVIRONMENTS[name].options, _always(RULES[cells].steps), slow=True
+        about, partial(make_collected, name), entry.options, steps, slow=True, sides=entry.extras
     )  # fmt: skip
 
 

@@ -20,10 +20,18 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.wrappers import TimeLimit
 
+from ...datasets.episode import ArraySpec
+
+Sides = dict[str, ArraySpec]  # side arrays, by name
+
 
 @dataclass(frozen=True)
 class NoOptions:
     """An environment without options."""
+
+
+def _no_sides(options: Any) -> Sides:
+    return {}
 
 
 @dataclass(frozen=True)
@@ -37,6 +45,7 @@ class OnlineEnvironment:
     slow: bool = False  # to be stepped in processes of their own
     success: Callable[[np.ndarray], bool] | None = None  # of an episode's rewards (T), where it is won or lost
     rewarded: bool = True  # without rewards a world model can be trained in it, but no agent be judged
+    sides: Callable[[Any], Sides] = _no_sides  # of the options: what `info` says of the world, kept for `probe`
     extra: str = ""  # what pip installs for it: "popgym" is longdream[popgym]
 
 

@@ -17,6 +17,8 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
+from .environment import Sides
+
 REPLAY, FAILURE = "replay", "failure"  # an option of reset; what `info` says in place of an exception
 ALONE = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")  # several workers share the cores
 
@@ -32,28 +34,42 @@ class Arrival(NamedTuple):
     reward: float
     terminal: bool
     truncated: bool
+    sides: dict[str, np.ndarray]  # by name; those of the whole episode as well
 
 
 class Guarded(gymnasium.Wrapper):
-    """Tells of an exception instead of raising it, replays the beginning of an episode, and sends no side arrays."""
+    """Tells of an exception instead of raising it, replays the beginning of an episode, sends what is asked of `info`.
+
+    Side arrays of the whole episode are sent when it begins, those of a step with each.
+    """
+
+    def __init__(self, env: gymnasium.Env, sides: Sides) -> None:
+        super().__init__(env)
+        self._sides = sides
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Begin an episode, and take the actions in `options`, if any: the observation is that after them."""
         try:
-            observation, _ = self.env.reset(seed=seed)
+            observation, info = self.env.reset(seed=seed)
+            whole = self._sent(info, per_step=False)
             for action in (options or {}).get(REPLAY, ()):
-                observation, *_ = self.env.step(action)
+                observation, *_, info = self.env.step(action)
+            return observation, whole | self._sent(info, per_step=True)
         except Exception as error:  # whatever an environment can raise: the run goes on without that episode
             return self._blank(), {FAILURE: _told(error)}
-        return observation, {}
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         """Take one action. An episode that has ended is not cut off."""
         try:
-            observation, reward, terminal, truncated, _ = self.env.step(action)
+            observation, reward, terminal, truncated, info = self.env.step(action)
+            sides = self._sent(info, per_step=True)
         except Exception as error:
             return self._blank(), 0.0, False, False, {FAILURE: _told(error)}
-        return observation, float(reward), bool(terminal), bool(truncated and not terminal), {}
+        return observation, float(reward), bool(terminal), bool(truncated and not terminal), sides
+
+    def _sent(self, info: dict[str, Any], per_step: bool) -> dict[str, np.ndarray]:
+        wanted = {name: spec for name, spec in self._sides.items() if spec.per_step == per_step}
+        return {name: np.asarray(info[name], spec.dtype).reshape(spec.shape) for name, spec in wanted.items()}
 
     def _blank(self) -> np.ndarray:
         space = self.observation_space
@@ -70,15 +86,15 @@ class _Spaces(gymnasium.Env):
 class _InWorker:
     """Makes the environment in a worker; in the process it comes from, only the spaces: making one can take seconds."""
 
-    def __init__(self, make: Callable[[], gymnasium.Env], like: gymnasium.Env) -> None:
-        self._make, self._home = make, os.getpid()
+    def __init__(self, make: Callable[[], gymnasium.Env], like: gymnasium.Env, sides: Sides) -> None:
+        self._make, self._sides, self._home = make, sides, os.getpid()
         self._spaces = (like.observation_space, like.action_space)
 
     def __call__(self) -> gymnasium.Env:
         if os.getpid() == self._home:
             return _Spaces(*self._spaces)
         os.environ.update(dict.fromkeys(ALONE, "1"))
-        return Guarded(self._make())
+        return Guarded(self._make(), self._sides)
 
 
 class Row:
@@ -87,15 +103,17 @@ class Row:
     _vector: Any  # of gymnasium's, with one copy
     _answer: Callable[[], Any] | None  # gets what was asked for
 
-    def __init__(self, make: Callable[[], gymnasium.Env], like: gymnasium.Env, process: bool) -> None:
+    def __init__(self, make: Callable[[], gymnasium.Env], like: gymnasium.Env, process: bool, sides: Sides) -> None:
         """Open the environment.
 
         Args:
             make: makes it; picklable.
             like: one of its kind, for its spaces.
             process: give it a process.
+            sides: what is asked of its `info`.
         """
-        self._make, self._like, self._process = make, like, process
+        self._make, self._like, self._process, self._sides = make, like, process, sides
+        self._known: dict[str, np.ndarray] = {}  # the latest of each side array
         self._open()
 
     def begin(self, seed: int, replay: np.ndarray | tuple[()] = ()) -> None:
@@ -121,7 +139,8 @@ class Row:
         if FAILURE in info:
             raise Failed(info[FAILURE][0])
         reward, terminal, truncated = outcome or ([0.0], [False], [False])
-        return Arrival(obs[0], float(reward[0]), bool(terminal[0]), bool(truncated[0]))
+        self._known = self._known | {name: info[name][0] for name in self._sides if name in info}
+        return Arrival(obs[0], float(reward[0]), bool(terminal[0]), bool(truncated[0]), self._known)
 
     def replace(self) -> None:
         """Open a new environment in place of this one."""
@@ -142,9 +161,10 @@ class Row:
         self._answer = None
         disabled = AutoresetMode.DISABLED
         if not self._process:
-            self._vector = SyncVectorEnv([lambda: Guarded(self._make())], copy=False, autoreset_mode=disabled)
+            guarded = [lambda: Guarded(self._make(), self._sides)]
+            self._vector = SyncVectorEnv(guarded, copy=False, autoreset_mode=disabled)
             return
-        make = _InWorker(self._make, self._like)
+        make = _InWorker(self._make, self._like, self._sides)
         try:
             with _interrupts_held():  # spawn: fork copies threads' locks, and GL contexts
                 self._vector = AsyncVectorEnv([make], copy=False, context="spawn", autoreset_mode=disabled)

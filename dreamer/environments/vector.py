@@ -55,10 +55,12 @@ class Envs:
         discrete: whether actions are one-hot; else they are in [-1, 1].
         count: N.
         last: the latest step; None before the first.
+        sides: what `info` said of the world at that step: {name: (N ...)}, in each row those of the whole episode, too.
         failures: episodes lost to environments that failed.
     """
 
     last: Steps | None
+    sides: dict[str, np.ndarray]
     _episode: np.ndarray  # (N) int64, -1 before the first
     _ended: np.ndarray  # (N) bool, what comes next is a reset
     _taken: list[list[Any]]  # (N) actions of the running episodes
@@ -96,7 +98,7 @@ class Envs:
         self.actions = int(actions.n) if self.discrete else int(actions.shape[0])
         like.close()
         process = environment.slow if processes is None else processes
-        self._rows = _open_rows(partial(Row, make, like, process), count)
+        self._rows = _open_rows(partial(Row, make, like, process, environment.sides(options)), count)
         self._failed_in_a_row = [0] * count
         self._forget()
 
@@ -178,7 +180,7 @@ class Envs:
         self.close()
 
     def _forget(self) -> None:
-        self.last = None
+        self.last, self.sides = None, {}
         self._episode = np.full(self.count, -1, np.int64)
         self._ended = np.ones(self.count, bool)
         self._taken = [[] for _ in range(self.count)]
@@ -211,7 +213,8 @@ class Envs:
 
     def _steps(self, arrivals: list[Arrival], first: np.ndarray, taken: np.ndarray) -> Steps:
         """Put what the rows gave together, and note whose episodes have ended."""
-        obs, reward, terminal, truncated = zip(*arrivals, strict=True)
+        obs, reward, terminal, truncated, sides = zip(*arrivals, strict=True)
+        self.sides = {name: np.stack([row[name] for row in sides]) for name in sides[0]}
         ended = np.array(terminal) | np.array(truncated)
         for n in np.flatnonzero(ended):
             self._failed_in_a_row[n] = 0

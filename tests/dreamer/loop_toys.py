@@ -34,6 +34,7 @@ R2I = ["--world-model.backbone.blocks=1", "--world-model.backbone.width=16", "--
 MODELS = {
     "r2i-vector-tiny": [*R2I, "--world-model.codec.units=16"],
     "rssm-vector-tiny": ["--world-model.width=16", "--world-model.codec.units=16"],
+    "rssm-tiny": [],
     "r2i-image-tiny": [*R2I, "--world-model.codec.multiplier=2"],
 }
 TIMING = ("env_steps_per_second", "trained_steps_per_second", "seconds", "peak_memory_gb")

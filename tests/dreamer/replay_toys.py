@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from longdream.datasets.episode import EpisodeSpec, core_arrays
+from longdream.datasets.episode import ArraySpec, EpisodeSpec, core_arrays
 from longdream.datasets.info import DatasetInfo
 from longdream.datasets.splits import Splits
 from longdream.dreamer.environments.vector import Steps
@@ -16,6 +16,9 @@ from longdream.dreamer.replay import Replay
 
 ROWS, ACTIONS, LONGEST, SEED = 3, 4, 12, 7
 VECTORS, IMAGES = (5,), (20, 20, 3)  # images are big enough to be chunked
+
+
+SIDES = {"clock": ArraySpec("int32", (2,)), "number": ArraySpec("uint8", (), per_step=False)}
 
 
 class Step(NamedTuple):
@@ -28,7 +31,7 @@ class Step(NamedTuple):
     first: bool
 
 
-def toy_info(obs=VECTORS) -> DatasetInfo:
+def toy_info(obs=VECTORS, sides=None) -> DatasetInfo:
     """Return what the replay is told of its episodes."""
     return DatasetInfo(
         environment="toy",
@@ -37,7 +40,7 @@ def toy_info(obs=VECTORS) -> DatasetInfo:
         seed=0,
         episodes=0,
         splits=Splits.from_ratio(8, 1, 1),
-        arrays=core_arrays(obs, ACTIONS),
+        arrays=core_arrays(obs, ACTIONS) | (sides or {}),
         episodes_per_shard=1,
     )
 
@@ -67,6 +70,12 @@ def play(count: int, obs=VECTORS, start: int = 0, rows: int = ROWS) -> Iterator[
             cut = ended & (number % 3 == 2)
             reward = rng.random(rows, np.float32)
             yield Steps(frames, reward, ended & ~cut, cut, first, number.astype(np.int64), action)
+
+
+def sides_of(steps: Steps) -> dict[str, np.ndarray]:
+    """Return what SIDES names, made of the first numbers of vectors; `number` is another one in every step."""
+    clock = steps.obs[:, [0, 2]].astype(np.int32)
+    return {"clock": clock, "number": (10 * steps.episode + clock[:, 1]).astype(np.uint8)}
 
 
 class Reference:

@@ -66,8 +66,8 @@ def test_stopping_changes_nothing(tmp_path, monkeypatch, capfd):
 def interrupted_at(step, add):
     """`Replay.add`, at which Ctrl-C is pressed when it makes the replay hold so many steps."""
 
-    def adds(self, steps):
-        add(self, steps)
+    def adds(self, steps, sides):
+        add(self, steps, sides)
         if self.steps == step:
             os.kill(os.getpid(), signal.SIGINT)
 

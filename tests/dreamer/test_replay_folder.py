@@ -12,6 +12,8 @@ from longdream.datasets.reader import EpisodeDataset
 from longdream.datasets.resume import begin
 from longdream.datasets.verify import verify
 from longdream.eval.cli import main as evaluate_main
+from longdream.probes.cli import main as probe_main
+from longdream.tests.dreamer.loop_toys import learn
 from longdream.tests.dreamer.replay_toys import IMAGES, VECTORS, Reference, open_replay, play, toy_info
 from longdream.worldmodels.trainer import run as train
 
@@ -76,6 +78,18 @@ def test_it_is_looked_at_and_verified(tmp_path, capsys, obs):
         np.testing.assert_allclose(content["vector"], np.stack([s.obs for s in reference.ended[held[1]]]), atol=1e-4)
     else:
         assert len(content["sheets"]) == 1
+
+
+def test_a_run_of_an_environment_with_side_arrays_is_probed(tmp_path):
+    """What the agent held in mind of the cue, in the episodes that it has played itself."""
+    kind = {"env": "distracting_memory", "model": "rssm-tiny"}
+    small = ["--width=14", "--world-model.width=16", "--world-model.codec.multiplier=2", "--env-steps=480"]
+    assert learn(tmp_path, *small, "--train-ratio=1", "--evaluate-every=1000", **kind) == 0
+    words = ["--checkpoint", tmp_path, "--data", tmp_path / "replay", "--steps", "4", "--device", "cpu"]
+    with pytest.raises(SystemExit) as ended:
+        probe_main([*map(str, words), "--out", str(tmp_path / "out")])
+    assert ended.value.code == 0
+    assert "cue" in (tmp_path / "out/results.json").read_text()
 
 
 def test_a_hole_and_damage_are_found(tmp_path):

@@ -12,7 +12,19 @@ from longdream.datasets import store
 from longdream.datasets.reader import EpisodeDataset
 from longdream.datasets.target import LocalTarget
 from longdream.datasets.verify import verify
-from longdream.tests.dreamer.replay_toys import IMAGES, VECTORS, Reference, assert_is, open_replay, play
+from longdream.dreamer.replay import Replay
+from longdream.tests.dreamer.replay_toys import (
+    IMAGES,
+    SEED,
+    SIDES,
+    VECTORS,
+    Reference,
+    assert_is,
+    open_replay,
+    play,
+    sides_of,
+    toy_info,
+)
 
 CAPACITY = 60  # small: shards leave all the time
 END = 80
@@ -35,6 +47,29 @@ def unstopped(tmp_path_factory):
         with open_replay(root, CAPACITY, obs) as whole:
             found[obs] = (list(batches(whole, 0, obs)), root)
     return found
+
+
+def test_side_arrays_are_kept_and_go_on(tmp_path):
+    info = toy_info(sides=SIDES)
+    with Replay(tmp_path, info, 10_000, SEED) as replay:
+        for steps in play(50):
+            replay.add(steps, sides_of(steps))
+        state = replay.state()
+    with Replay(tmp_path, info, 10_000, SEED) as replay:
+        replay.restore(state)
+        for steps in play(END, start=50):
+            replay.add(steps, sides_of(steps))
+        replay.flush()
+    dataset, seen = EpisodeDataset(tmp_path), set()
+    for e in dataset.indices.tolist():
+        episode = dataset.episode(e)
+        row, number = episode.obs[0, :2].astype(int)
+        np.testing.assert_array_equal(
+            episode.extras["clock"], np.stack([np.full(len(episode), row), range(len(episode))], 1)
+        )
+        assert episode.extras["number"] == 10 * number % 256, "what the first step said"
+        seen.add((row, number))
+    assert len(seen) == len(dataset.indices) > 20
 
 
 def assert_equal(found, expected):

@@ -7,8 +7,10 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from longdream.datasets.episode import ArraySpec
 from longdream.dreamer.environments.environment import NoOptions, OnlineEnvironment
 
+SIDES = {"time": ArraySpec("uint8", ()), "places": ArraySpec("float32", (2, 2)), "start": ArraySpec("int32", (), False)}
 EXITS, RAISES = (0, 1), (2, 3)  # last digits of the number that an episode began with
 
 
@@ -27,7 +29,7 @@ class Counter(gymnasium.Env):
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
         self.time, self.start = 0, int(self.np_random.integers(1000))
-        return self.see(), {"side": np.zeros(3)}
+        return self.see(), self.tell()
 
     def step(self, action):
         self.time += 1
@@ -36,7 +38,11 @@ class Counter(gymnasium.Env):
             os._exit(3)
         if self.time == 3 and (self.how == "raise" or (self.how == "sometimes" and self.start % 10 in RAISES)):
             raise FloatingPointError("the physics\nblew up")
-        return self.see(), float(action), self.time == 5, False, {}
+        return self.see(), float(action), self.time == 5, False, self.tell()
+
+    def tell(self):
+        """Return what SIDES names, `start` as it is NOW: it is to be taken from the reset alone."""
+        return {"time": self.time, "places": np.full((2, 2), self.time / 2), "start": self.start, "other": object()}
 
     def see(self):
         drift = np.random.default_rng().random() if self.how == "chance" else 0.0
@@ -60,9 +66,10 @@ class Push(gymnasium.Env):
         return self.place.copy(), float(self.place[0]), False, False, {}
 
 
-def counter(how="", limit=100):
+def counter(how="", limit=100, sides=SIDES):
     """Return the Counter as an entry of the catalogue; `how` it fails in its third step: see there."""
-    return OnlineEnvironment("a counter", partial(Counter, how), NoOptions(), lambda options: limit)
+    make = partial(Counter, how)
+    return OnlineEnvironment("a counter", make, NoOptions(), lambda options: limit, sides=lambda options: sides)
 
 
 def push(limit=4):

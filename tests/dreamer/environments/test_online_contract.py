@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
+from longdream.collectors.catalogue import ENVIRONMENTS
 from longdream.collectors.envs.distracting_memory import DistractingMemoryOptions
 from longdream.dreamer.environments.catalogue import ONLINE, find_online, list_online
-from longdream.tests.dreamer.environments.online_drives import available, made
+from longdream.dreamer.environments.vector import Envs, episode_seed
+from longdream.tests.dreamer.environments.online_drives import available, made, random_actions
 
 ALIKE = ("multi_doors_keys_", "_teleport", "_400", "_13x13", "_15x15", "dmc_walker_stand", "dmc_walker_run", "atari_")
 CHOSEN = [name for name in ONLINE if name == "atari_pong" or not any(part in name for part in ALIKE)]
@@ -80,6 +82,25 @@ def test_seed_and_actions_decide(name):
             assert a[1:] == b[1:]
     env.close()
     fresh.close()
+
+
+@pytest.mark.parametrize("name", [name for name in CHOSEN if ONLINE[name].sides(OPTIONS[name])])
+def test_side_arrays_are_those_of_collect(name):
+    opened(name).close()
+    entry, options, rng = ONLINE[name], OPTIONS[name], np.random.default_rng(0)
+    assert entry.sides(options) == ENVIRONMENTS[name].extras(options)
+    env, ended = made(name, options), True
+    with Envs(entry, options, 1, 5, processes=False) as envs:
+        for _ in range(5):
+            action = random_actions(envs, rng)
+            steps = envs.step(action)
+            assert steps.first[0] == ended
+            info = env.reset(seed=episode_seed(5, 0, 0))[1] if ended else env.step(int(action.argmax()))[-1]
+            ended = False
+            for name_, spec in entry.sides(options).items():
+                assert envs.sides[name_].dtype == spec.dtype
+                np.testing.assert_array_equal(envs.sides[name_][0], info[name_])
+    env.close()
 
 
 @everywhere

@@ -13,7 +13,7 @@ import pytest
 from longdream.dreamer.environments.catalogue import ONLINE
 from longdream.dreamer.environments.environment import NoOptions
 from longdream.dreamer.environments.vector import PATIENCE, Envs, episode_seed
-from longdream.tests.dreamer.environments.environment_toys import EXITS, RAISES, Counter, counter, push
+from longdream.tests.dreamer.environments.environment_toys import EXITS, RAISES, SIDES, Counter, counter, push
 from longdream.tests.dreamer.environments.online_drives import available, made, random_actions
 
 both = pytest.mark.parametrize("processes", [False, True], ids=["here", "in processes"])
@@ -55,6 +55,45 @@ def test_rows_are_the_environments_stepped_alone(processes):
             assert (step.reward[n], step.terminal[n]) == (outcome[0], outcome[1])
             assert step.episode[n] == number
             ended = outcome[1]
+
+
+@both
+def test_side_arrays_are_those_of_the_step_and_of_the_episode(processes):
+    rng, begun = np.random.default_rng(0), None
+    with Envs(counter(), NoOptions(), 2, 5, processes) as envs:
+        for t in range(14):
+            steps = envs.step(random_actions(envs, rng))
+            begun = steps.obs[:, 0] if t % 6 == 0 else begun  # five steps after each reset
+            assert {name: (side.dtype, side.shape) for name, side in envs.sides.items()} == {
+                name: (np.dtype(spec.dtype), (2, *spec.shape)) for name, spec in SIDES.items()
+            }
+            assert (envs.sides["time"] == t % 6).all()
+            assert (envs.sides["places"] == t % 6 / 2).all()
+            assert np.array_equal(envs.sides["start"], begun), "what the episode began with, not what it is now"
+
+
+@both
+def test_side_arrays_of_a_running_episode_are_restored(processes):
+    with Envs(counter(), NoOptions(), 2, 5, processes) as envs:
+        run(envs, 9)
+        state = envs.state()
+        run(envs, 1, seed=1)
+        expected = envs.sides
+    with Envs(counter(), NoOptions(), 2, 5, processes) as envs:
+        envs.restore(state)
+        run(envs, 1, seed=1)
+        assert all(np.array_equal(envs.sides[name], expected[name]) for name in SIDES)
+
+
+def test_a_side_array_that_is_not_told_is_a_failure():
+    lines = []
+    entry = counter(sides=SIDES | {"absent": SIDES["time"]})
+    with (
+        Envs(entry, NoOptions(), 1, 5, report=lines.append) as envs,
+        pytest.raises(RuntimeError, match="KeyError: 'absent'"),
+    ):
+        run(envs, 9)
+    assert len(lines) == PATIENCE
 
 
 def test_a_limit_cuts_off_and_an_end_ends():
