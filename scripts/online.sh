@@ -18,7 +18,7 @@ each() { # each GROUP OPTIONS...: a line of options for each seed
 
 case $name in
     memory_len)
-        jobs=$(for length in 10 20 5 50; do
+        jobs=$(for length in 5 10 20 50; do
             for model in r2i rssm; do
                 each $model-$length --env memory_len --length $length --model $model-symbols-tiny --env-steps 26000
             done

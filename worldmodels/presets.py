@@ -98,6 +98,7 @@ S4_TINY = S4Config(blocks=2, width=128, mlp=512, kernel="s4d", dt_min=1e-2, dt_m
 S5_TINY = S5Config(2, width=128, mlp=512, state=128, discretisation="zoh", dt_min=1e-2, dt_max=1.0)
 HYBRID_TINY = HybridConfig(1, 1, width=128, mlp=512, heads=4, memory=32, dt_min=1e-2, dt_max=1.0)
 S3M = S5Config(layers=1, mlp=0, norm="post")  # R2I's layers
+S3M_TINY = replace(S3M, blocks=2, width=128, state=128, dt_min=1e-2, dt_max=1.0)
 
 # R2I's code has N/2 complex numbers a layer, 512 in Memory Maze and 128 elsewhere, and `units` as width of the layers
 MEMORY_MAZE = replace(
@@ -130,7 +131,7 @@ VECTOR_TINY = ParallelConfig(
     units=128,
     head_layers=1,
     loss=DREAMER_LOSS,
-    backbone=replace(S3M, blocks=2, width=128, state=128, dt_min=1e-2, dt_max=1.0),
+    backbone=S3M_TINY,
 )
 # observations of a few bits, some of them to be remembered, as a small part of h. Latents that a task does not need
 # would be noise there. Rewards weigh ten times as much: where memory is asked for, one step in many has one
@@ -168,7 +169,7 @@ PRESETS: dict[str, Preset] = {
     "rssm-2d": Preset(_recurrent(PAPER_2D, 2048), RSSM_OPTIM, batch_size=32, window=50, steps=125_000),
     "rssm-tiny": Preset(_recurrent(TINY, 384), SMALL_STEPS, batch_size=16, window=18, steps=4_500),
     "r2i-tiny": Preset(
-        replace(TINY, loss=replace(TINY.loss, free_nats=1.0), backbone=replace(S3M, blocks=3, width=128, state=128)),
+        replace(TINY, loss=replace(TINY.loss, free_nats=1.0), backbone=replace(S3M_TINY, blocks=3)),
         SMALL_STEPS,
         steps=4_500,
     ),
