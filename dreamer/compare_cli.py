@@ -53,14 +53,22 @@ def compare(asked: CompareArguments) -> list[Path]:
     if not asked.runs:
         raise ValueError("name the runs: longdream curves runs/cartpole/*")
     groups = grouped([read_run(folder) for folder in asked.runs])
+    command = f"longdream curves {_named(asked.runs)} --out {shlex.quote(str(asked.out))}"
     asked.out.mkdir(parents=True, exist_ok=True)
     table = markdown(groups)
     pictures = [asked.out / CURVES]
     save_curves(groups, pictures[0])
     if save_span(groups, asked.out / SPAN):
         pictures.append(asked.out / SPAN)
-    command = shlex.join(["longdream", "curves", *map(str, asked.runs), "--out", str(asked.out)])
     links = [f"![{picture.stem}]({picture.name})" for picture in pictures]
     (asked.out / TABLE).write_text("\n".join([f"    {command}", "", where_from(groups), "", *table, "", *links, ""]))
     print("\n".join(table))
     return [asked.out / TABLE, *pictures]
+
+
+def _named(runs: Sequence[Path]) -> str:
+    """Return the runs as one would type them: a folder's whole content as a pattern."""
+    parent = runs[0].parent
+    if len(runs) > 1 and {path for path in parent.iterdir() if path.is_dir()} == set(runs):
+        return f"{shlex.quote(str(parent))}/*"
+    return shlex.join(map(str, runs))

@@ -53,6 +53,7 @@ def save_span(groups: Sequence[Group], path: Path) -> bool:
         known = sorted({value: chance for value, chance in chances if chance is not None}.items())
         axes.plot([x for x, _ in known], [y for _, y in known], "--", color=MEAN, label="chance (floor)")
         axes.set(xlabel=option, ylabel=f"{NAMES[measure]}, last evaluation")
+        _bound(axes, measure)
         _finish(figure, path)
     return True
 
@@ -87,8 +88,14 @@ def _panel(axes: Axes, groups: Sequence[Group], colours: dict[str, str]) -> None
     if chance is not None:
         axes.axhline(chance, color=MEAN, linestyle="--", label="chance (floor)")
     axes.set_ylabel(NAMES[measure])
+    _bound(axes, measure)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+
+
+def _bound(axes: Axes, measure: str) -> None:
+    if measure == "success":
+        axes.set_ylim(0, 1.04)
 
 
 def _colours(groups: Sequence[Group]) -> dict[str, str]:

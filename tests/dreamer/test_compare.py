@@ -100,6 +100,7 @@ def test_files_are_written_for_a_real_run(tmp_path, capsys):
     compare(CompareArguments((tmp_path / "3", tmp_path / "4"), tmp_path / "out"))
     assert "| memory_len, length 3 | r2i-vector-tiny | 1 | 80 |" in capsys.readouterr().out
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"table.md", "curves.png", "span.png"}
+    assert f"longdream curves {tmp_path}/* --out {tmp_path}/out" in (tmp_path / "out/table.md").read_text()
 
 
 @pytest.mark.parametrize("content", [None, "{", '{"train": {}}', "[]"])
