@@ -22,6 +22,7 @@ from ..datasets.info import DatasetInfo, ShardRange
 from ..datasets.target import open_target
 
 Advance = Callable[[int], object]  # called with the frames of each episode made
+CHECK_SECONDS = 0.5  # between looks at whether Ctrl-C was pressed, while no worker says anything
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,8 @@ def _make_here(job: Job, missing: Sequence[ShardRange], advance: Advance) -> Non
 class PoliteInterrupt:
     """Lets Ctrl-C wait for `check`: zarr's threads would go on writing a shard that is being removed.
 
-    A second Ctrl-C does not wait. Outside the main thread, which alone can catch signals, nothing changes.
+    And what a signal raises can be lost: Python ignores what is raised while it collects garbage. A second Ctrl-C does
+    not wait. Outside the main thread, which alone can catch signals, nothing changes.
     """
 
     def __init__(self) -> None:
@@ -129,15 +131,17 @@ class _Team:
         self.members: dict[Connection, BaseProcess] = {}
 
     def run(self, workers: int, advance: Advance) -> None:
-        try:
-            for _ in range(workers):
-                self._hire()
-            while self.members:
-                for ready in wait(list(self.members)):
-                    assert isinstance(ready, Connection)
-                    self._listen(ready, advance)
-        finally:
-            self._dismiss()
+        with PoliteInterrupt() as interrupt:
+            try:
+                for _ in range(workers):
+                    self._hire()
+                while self.members:
+                    for ready in wait(list(self.members), CHECK_SECONDS):
+                        assert isinstance(ready, Connection)
+                        self._listen(ready, advance)
+                    interrupt.check()
+            finally:
+                self._dismiss()
 
     def _hire(self) -> None:
         context = get_context("spawn")  # fork copies threads' locks, and GL contexts
