@@ -20,6 +20,7 @@ from ..datasets.folder import Where
 from ..datasets.frames.scene import BLANK
 from ..datasets.info import DatasetInfo, ShardRange
 from ..datasets.target import open_target
+from .interrupts import interrupts_held
 
 Advance = Callable[[int], object]  # called with the frames of each episode made
 CHECK_SECONDS = 0.5  # between looks at whether Ctrl-C was pressed, while no worker says anything
@@ -147,12 +148,8 @@ class _Team:
         context = get_context("spawn")  # fork copies threads' locks, and GL contexts
         here, there = context.Pipe()
         process = context.Process(target=_work, args=(there, self.job), daemon=True)
-        # Ctrl-C reaches the whole process group. A new process inherits the mask: only this one hears the signal.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
+        with interrupts_held():
             process.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         there.close()
         self.members[here] = process
         here.send(self.todo.popleft())

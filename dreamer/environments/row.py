@@ -6,9 +6,7 @@ Each is a vector environment of gymnasium's with one copy in it, so that the dea
 from __future__ import annotations
 
 import os
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -17,6 +15,7 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
+from ...collectors.interrupts import interrupts_held
 from .environment import Sides
 
 REPLAY, FAILURE = "replay", "failure"  # an option of reset; what `info` says in place of an exception
@@ -166,7 +165,7 @@ class Row:
             return
         make = _InWorker(self._make, self._like, self._sides)
         try:
-            with _interrupts_held():  # spawn: fork copies threads' locks, and GL contexts
+            with interrupts_held():  # spawn: fork copies threads' locks, and GL contexts
                 self._vector = AsyncVectorEnv([make], copy=False, context="spawn", autoreset_mode=disabled)
         except (EOFError, OSError):
             raise Failed("its process died before it was ready") from None
@@ -194,16 +193,6 @@ class Row:
         for pipe in self._vector.parent_pipes:
             pipe.close()
         self._vector.closed = True
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Let processes that start here not hear Ctrl-C, which reaches the whole group: a new one inherits the mask."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _raise(error: Exception) -> None:
