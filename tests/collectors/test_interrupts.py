@@ -12,6 +12,7 @@ def child():
     time.sleep(0.5)
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what runs in its background ignore it
     process = get_context("spawn").Process(target=child)
     with interrupts_held():
         process.start()
