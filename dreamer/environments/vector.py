@@ -55,12 +55,11 @@ class Envs:
         discrete: whether actions are one-hot; else they are in [-1, 1].
         count: N.
         last: the latest step; None before the first.
-        sides: what `info` said of the world at that step: {name: (N ...)}, in each row those of the whole episode, too.
         failures: episodes lost to environments that failed.
     """
 
     last: Steps | None
-    sides: dict[str, np.ndarray]
+    _sides: list[dict[str, np.ndarray]]  # (N) of the latest step
     _episode: np.ndarray  # (N) int64, -1 before the first
     _ended: np.ndarray  # (N) bool, what comes next is a reset
     _taken: list[list[Any]]  # (N) actions of the running episodes
@@ -129,6 +128,11 @@ class Envs:
         self.last = self._steps(arrivals, first, taken)
         return self.last
 
+    @property
+    def sides(self) -> dict[str, np.ndarray]:
+        """What `info` said of the world at the latest step: {name: (N ...)}, and what it said of the whole episode."""
+        return {name: np.stack([row[name] for row in self._sides]) for name in self._sides[0]}
+
     def state(self) -> dict[str, np.ndarray]:
         """Return what `restore` takes: arrays by name, nothing of which changes any more."""
         width = 1 if self.discrete else self.actions
@@ -180,7 +184,7 @@ class Envs:
         self.close()
 
     def _forget(self) -> None:
-        self.last, self.sides = None, {}
+        self.last, self._sides = None, [{}] * self.count
         self._episode = np.full(self.count, -1, np.int64)
         self._ended = np.ones(self.count, bool)
         self._taken = [[] for _ in range(self.count)]
@@ -214,7 +218,7 @@ class Envs:
     def _steps(self, arrivals: list[Arrival], first: np.ndarray, taken: np.ndarray) -> Steps:
         """Put what the rows gave together, and note whose episodes have ended."""
         obs, reward, terminal, truncated, sides = zip(*arrivals, strict=True)
-        self.sides = {name: np.stack([row[name] for row in sides]) for name in sides[0]}
+        self._sides = list(sides)
         ended = np.array(terminal) | np.array(truncated)
         for n in np.flatnonzero(ended):
             self._failed_in_a_row[n] = 0
