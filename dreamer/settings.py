@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from ..worldmodels.base import PolicyInput
 
 SMALL = "-tiny"  # how presets for CPUs are called
-SMALL_RATIO, SMALL_ROWS, SMALL_ROW = 128, 16, 64  # what such a preset replays, at most
+SMALL_RATIO, SMALL_ROW = 128, 64  # what such a preset replays, at most: steps for each step played, steps of a row
+SMALL_BATCH = 1024  # and steps of a batch, so that a step played is worth as many updates whatever the rows' length
 SMALL_UNITS, SMALL_LAYERS, SMALL_RATE = 128, 2, 1e-4  # its actor and critic
 SMALL_STARTS = 8  # steps of a row from which they imagine
 WHOLE = 2  # a row this many episodes long holds a whole one, wherever it begins
@@ -66,12 +67,12 @@ def setting_of(env: str, images: bool, model: str | None = None, episode: int = 
     found = replace(found, model=model or found.model)
     if not found.model.endswith(SMALL):
         return found
-    row = max(SMALL_ROW, WHOLE * episode) if found.remembers else SMALL_ROW
+    length = min(found.batch_length, max(SMALL_ROW, WHOLE * episode) if found.remembers else SMALL_ROW)
     return replace(
         found,
         train_ratio=min(found.train_ratio, SMALL_RATIO),
-        batch_size=min(found.batch_size, SMALL_ROWS),
-        batch_length=min(found.batch_length, row),
+        batch_size=min(found.batch_size, SMALL_BATCH // length),
+        batch_length=length,
         units=SMALL_UNITS,
         layers=SMALL_LAYERS,
         lr=SMALL_RATE,

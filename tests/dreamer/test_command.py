@@ -52,11 +52,13 @@ def test_the_learning_rate_does_not_fall():
 
 def test_rows_hold_what_is_to_be_remembered():
     """A row that begins anywhere holds one whole episode if it is as long as two."""
-    assert asked("memory_len", "--length=5").batch_length == 64
-    assert asked("memory_len", "--length=60").batch_length == 2 * 62
+    short = asked("memory_len", "--length=5")
+    assert (short.batch_size, short.batch_length) == (16, 64)
+    longer = asked("memory_len", "--length=60")
+    assert (longer.batch_size, longer.batch_length) == (8, 2 * 62)  # 1,024 steps at most
     assert asked("memory_len", "--length=60", "--model=r2i-bsuite").batch_length == 256
     cue = asked("distracting_memory")
-    assert (cue.batch_length, cue.policy_input) == (2 * 250, "full")
+    assert (cue.batch_size, cue.batch_length, cue.policy_input) == (2, 2 * 250, "full")
     assert asked("discounting_chain").batch_length == 64  # the choice is observed to the end
     assert setting_of("popgym_repeat_previous_easy", False, episode=52).batch_length == 104
     assert setting_of("popgym_autoencode_hard", False, episode=312).batch_length == 256
