@@ -6,6 +6,7 @@ Source of the figures: each run's metrics.jsonl. Chance is what its own prefill 
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +18,20 @@ from ..worldmodels.config import TYPE
 from ..worldmodels.run_log import METRICS, read_log
 from ..worldmodels.train_config import RUN_CONFIG
 from .command import KEY
+from .config import CHANGEABLE
+
+# what a run was asked for that needs no mention: it is shown anyway, or decides nothing of what is learned
+PLAIN = {
+    "env",
+    "model",
+    "seed",
+    *CHANGEABLE,
+    "no_films",
+    "evaluate_every",
+    "evaluation_episodes",
+    "log_every",
+    "save_every",
+}
 
 
 class Task(NamedTuple):
@@ -35,6 +50,7 @@ class Run(NamedTuple):
     folder: Path
     task: Task
     model: str
+    asked: tuple[str, ...]  # options of its command that decide what is learned, as "--batch-length 64"
     seed: int
     planned: int  # environment steps
     prefill: int
@@ -56,7 +72,7 @@ class Group(NamedTuple):
     """Runs that differ by their seed alone."""
 
     task: Task
-    model: str
+    model: str  # and the options that not all of the runs have
     runs: list[Run]  # by seed
 
     def curve(self, measure: str) -> tuple[np.ndarray, np.ndarray]:
@@ -94,6 +110,7 @@ def read_run(folder: Path) -> Run:
         folder,
         Task(config["env"], options),
         config["model"],
+        _asked(record["provenance"]["command"], {*PLAIN, *config["options"]}),
         config["seed"],
         config["env_steps"],
         config["prefill"],
@@ -105,17 +122,31 @@ def read_run(folder: Path) -> Run:
     return run
 
 
+def _asked(command: str, but: set[str]) -> tuple[str, ...]:
+    """Return the options of a command but some, however they are written, in the order of their names."""
+    options: list[list[str]] = []
+    for word in shlex.split(command):
+        if word.startswith("--"):
+            name, *value = word.split("=", 1)
+            options.append([name.replace("_", "-"), *value])
+        elif options:
+            options[-1].append(word)
+    return tuple(sorted(" ".join(option) for option in options if option[0][2:].replace("-", "_") not in but))
+
+
 def grouped(runs: Sequence[Run]) -> list[Group]:
-    """Return the runs by task and model, in the order of the tasks' names and options; seeds in order.
+    """Return the runs by task, model and options, in the order of the tasks' names and options; seeds in order.
 
     Raises:
-        ValueError: two runs are of the same task, model and seed.
+        ValueError: two runs are of the same task, model, options and seed.
     """
+    shared = set.intersection(*(set(run.asked) for run in runs))
     found: dict[tuple[Task, str], dict[int, Run]] = {}
     for run in runs:
-        seeds = found.setdefault((run.task, run.model), {})
+        model = " ".join([run.model, *(option for option in run.asked if option not in shared)])
+        seeds = found.setdefault((run.task, model), {})
         if run.seed in seeds:
-            raise ValueError(f"{seeds[run.seed].folder} and {run.folder} are of the same task, model and seed")
+            raise ValueError(f"{seeds[run.seed].folder} and {run.folder} are of the same task, model, options and seed")
         seeds[run.seed] = run
     return [Group(*key, [seeds[seed] for seed in sorted(seeds)]) for key, seeds in sorted(found.items())]
 

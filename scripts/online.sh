@@ -18,10 +18,15 @@ each() { # each GROUP OPTIONS...: a line of options for each seed
 
 case $name in
     memory_len)
-        jobs=$(for length in 5 10 20 50; do
+        jobs=$(for length in 5 10 20 50 100; do
             for model in r2i rssm; do
                 each $model-$length --env memory_len --length $length --model $model-symbols-tiny --env-steps 26000
             done
+        done
+        # rows of 64 steps, as DreamerV3 has them: shorter ones than two episodes
+        for length in 50 100; do
+            each rssm64-$length --env memory_len --length $length --model rssm-symbols-tiny --env-steps 26000 \
+                --batch-length 64 --batch-size 16
         done)
         ;;
     discounting_chain)

@@ -12,12 +12,12 @@ from longdream.tests.dreamer.loop_toys import learn
 COMMIT = 40 * "a"
 
 
-def make_run(folder, seed=0, length=5, model="r2i-vector-tiny", ends=(0.5, 1.0), options=None, chance=()):
+def make_run(folder, seed=0, length=5, model="r2i-vector-tiny", ends=(0.5, 1.0), options=None, chance=(), command="x"):
     """Write what a run leaves: evaluations at steps 100, 200, ... and, in its prefill of 50, what chance played."""
     folder.mkdir(parents=True)
     options = {"type": "MemoryLenOptions", "length": length} if options is None else options
     settings = {"env": "memory_len", "options": options, "model": model, "seed": seed, "env_steps": 200, "prefill": 50}
-    origin = {"command": "x", "commit": COMMIT, "hardware": {"processor": "a core", "gpus": []}}
+    origin = {"command": command, "commit": COMMIT, "hardware": {"processor": "a core", "gpus": []}}
     (folder / "config.json").write_text(json.dumps({"dreamer": settings, "provenance": origin}))
     played = [
         {"kind": "train", "step": 25 * (place + 1), "return": value, "success": (value + 1) / 2, "episodes": episodes}
@@ -54,6 +54,21 @@ def test_runs_that_differ_by_their_seed_are_one_row(tmp_path):
     assert len(rows) == 5, "one line for the chance of both models' task"
 
 
+def test_runs_that_were_asked_for_something_else_are_another_row(tmp_path):
+    commands = [
+        "train_dreamer.py --env memory_len --length 5 --seed 0 --envs 4 --out runs/a --no-films",
+        "train_dreamer.py --batch-length 64 --env memory_len --length 5 --seed 0 --envs 4 --out runs/b",
+        "train_dreamer.py --seed=1 --envs=4 --env memory_len --batch_length=64 --out runs/c",
+    ]
+    runs = [make_run(tmp_path / str(place), place // 2, command=it) for place, it in enumerate(commands)]
+    groups = grouped(list(map(read_run, runs)))
+    assert {group.model: [run.seed for run in group.runs] for group in groups} == {
+        "r2i-vector-tiny": [0],
+        "r2i-vector-tiny --batch-length 64": [0, 1],
+    }
+    assert [group.model for group in grouped([read_run(runs[1])])] == ["r2i-vector-tiny"], "nothing to tell apart"
+
+
 def test_a_curve_holds_the_steps_that_all_seeds_have_reached(tmp_path):
     runs = [make_run(tmp_path / "0", 0, ends=(0.1, 0.2, 0.3)), make_run(tmp_path / "1", 1, ends=(0.4,))]
     steps, values = grouped(list(map(read_run, runs)))[0].curve("success")
@@ -68,7 +83,7 @@ def test_lengths_are_in_the_order_of_numbers(tmp_path):
 
 def test_the_same_seed_twice_is_refused(tmp_path):
     runs = [read_run(make_run(tmp_path / name)) for name in ("a", "b")]
-    with pytest.raises(ValueError, match=r"a and .*b are of the same task, model and seed"):
+    with pytest.raises(ValueError, match=r"a and .*b are of the same task, model, options and seed"):
         grouped(runs)
 
 
