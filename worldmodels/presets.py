@@ -93,12 +93,12 @@ def _twins(task: str, model: ParallelConfig, optim: OptimConfig, batch_size: int
     }
 
 
-# the small offline tasks ask for memories of tens of steps, which the paper's range of step sizes learns late
+# small tasks ask for memories of tens of steps or none, which the paper's range of step sizes learns late
 S4_TINY = S4Config(blocks=2, width=128, mlp=512, kernel="s4d", dt_min=1e-2, dt_max=1.0)
 S5_TINY = S5Config(2, width=128, mlp=512, state=128, discretisation="zoh", dt_min=1e-2, dt_max=1.0)
 HYBRID_TINY = HybridConfig(1, 1, width=128, mlp=512, heads=4, memory=32, dt_min=1e-2, dt_max=1.0)
 S3M = S5Config(layers=1, mlp=0, norm="post")  # R2I's layers
-S3M_TINY = replace(S3M, blocks=2, width=128, state=128)
+S3M_TINY = replace(S3M, blocks=2, width=128, state=128, dt_min=1e-2, dt_max=1.0)
 
 # R2I's code has N/2 complex numbers a layer, 512 in Memory Maze and 128 elsewhere, and `units` as width of the layers
 MEMORY_MAZE = replace(
@@ -136,7 +136,10 @@ VECTOR_TINY = ParallelConfig(
 # observations of a few bits, some of them to be remembered, as a small part of h. Latents that a task does not need
 # would be noise there. Rewards weigh ten times as much: where memory is asked for, one step in many has one
 SYMBOLS_TINY = replace(
-    VECTOR_TINY, latent=LatentConfig(variables=4, classes=4), loss=replace(DREAMER_LOSS, reward=10.0)
+    VECTOR_TINY,
+    latent=LatentConfig(variables=4, classes=4),
+    loss=replace(DREAMER_LOSS, reward=10.0),
+    backbone=replace(S3M, blocks=2, width=128, state=128),
 )
 IMAGE_TINY = replace(
     VECTOR_TINY,
