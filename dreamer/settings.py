@@ -13,7 +13,7 @@ SMALL = "-tiny"  # how presets for CPUs are called
 SMALL_RATIO, SMALL_ROW = 128, 64  # what such a preset replays, at most: steps for each step played, steps of a row
 SMALL_BATCH = 1024  # and steps of a batch, so that a step played is worth as many updates whatever the rows' length
 SMALL_UNITS, SMALL_LAYERS, SMALL_RATE = 128, 2, 1e-4  # its actor and critic
-SMALL_STARTS = 8  # steps of a row from which they imagine
+SMALL_START = 8  # they imagine from one step in so many
 WHOLE = 2  # a row this many episodes long holds a whole one, wherever it begins
 
 
@@ -76,5 +76,5 @@ def setting_of(env: str, images: bool, model: str | None = None, episode: int = 
         units=SMALL_UNITS,
         layers=SMALL_LAYERS,
         lr=SMALL_RATE,
-        starts_per_row=SMALL_STARTS,
+        starts_per_row=length // SMALL_START,
     )

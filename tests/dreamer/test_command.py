@@ -56,6 +56,7 @@ def test_rows_hold_what_is_to_be_remembered():
     assert (short.batch_size, short.batch_length) == (16, 64)
     longer = asked("memory_len", "--length=60")
     assert (longer.batch_size, longer.batch_length) == (8, 2 * 62)  # 1,024 steps at most
+    assert (short.behaviour.starts_per_row, longer.behaviour.starts_per_row) == (8, 2 * 62 // 8)
     assert asked("memory_len", "--length=60", "--model=r2i-bsuite").batch_length == 256
     cue = asked("distracting_memory")
     assert (cue.batch_size, cue.batch_length, cue.policy_input) == (2, 2 * 250, "full")
