@@ -12,7 +12,7 @@ from ..worldmodels.base import PolicyInput
 SMALL = "-tiny"  # how presets for CPUs are called
 SMALL_RATIO, SMALL_ROW = 128, 64  # what such a preset replays, at most: steps for each step played, steps of a row
 SMALL_BATCH = 1024  # and steps of a batch, so that a step played is worth as many updates whatever the rows' length
-SMALL_UNITS, SMALL_LAYERS, SMALL_RATE = 128, 2, 1e-4  # its actor and critic
+SMALL_UNITS, SMALL_LAYERS, SMALL_RATE = 128, 2, 3e-4  # its actor and critic; few updates ask for large steps
 SMALL_START = 8  # they imagine from one step in so many
 WHOLE = 2  # a row this many episodes long holds a whole one, wherever it begins
 

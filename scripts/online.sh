@@ -30,14 +30,11 @@ case $name in
         done)
         ;;
     discounting_chain)
-        jobs=$(for model in r2i rssm; do
-            each $model --env discounting_chain --model $model-symbols-tiny --env-steps 26000
-        done)
+        jobs=$(each r2i --env discounting_chain --model r2i-symbols-tiny --env-steps 26000)
         ;;
     cartpole)
-        jobs=$(for model in r2i rssm; do
-            each $model --env cartpole --model $model-vector-tiny --env-steps 20000
-        done)
+        # R2I's own train ratio for vectors, four times that of small presets
+        jobs=$(each r2i --env cartpole --model r2i-vector-tiny --env-steps 10000 --evaluate-every 1000 --train-ratio 512)
         ;;
     popgym)
         extra="[popgym]"
