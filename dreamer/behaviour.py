@@ -34,7 +34,7 @@ class BehaviourConfig:
     units: int = 512  # hidden width of actor and critic
     layers: int = 2  # hidden layers of each
     horizon: int = 15  # imagined steps
-    starts_per_row: int = 0  # steps of a row from which to imagine, drawn at random; 0: every step, as the paper
+    imagine_every: int = 1  # imagine from one step in so many of a row, drawn at random; 1: every step, as the paper
     discount: float = 1 - 1 / 333  # gamma
     trace: float = 0.95  # lambda
     entropy: float = 3e-4  # what a nat of the policy's entropy is worth (R2I in Memory Maze: 1e-3)
@@ -42,14 +42,12 @@ class BehaviourConfig:
     slow_rate: float = 0.02  # by which the slow critic moves towards the critic, an update
 
     def __post_init__(self) -> None:
-        for name in ("units", "layers", "horizon"):
+        for name in ("units", "layers", "horizon", "imagine_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be 1 or more, not {getattr(self, name)}")
         for name in ("discount", "trace", "scale_decay", "slow_rate"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be between 0 and 1, not {getattr(self, name)}")
-        if self.starts_per_row < 0:
-            raise ValueError(f"starts_per_row must be 0 (every step) or more, not {self.starts_per_row}")
         if self.entropy < 0:
             raise ValueError(f"entropy must be 0 or more, not {self.entropy}")
 

@@ -141,7 +141,7 @@ def _chosen(name: str, early: Early, arguments: Sequence[str]) -> DreamerConfig:
         world_model=fitted,
         optim=replace(preset.optim, schedule="constant"),  # what is seen last is to be learned from, too
         behaviour=BehaviourConfig(
-            setting.units, setting.layers, entropy=setting.entropy, starts_per_row=setting.starts_per_row
+            setting.units, setting.layers, imagine_every=setting.imagine_every, entropy=setting.entropy
         ),
         behaviour_optim=replace(BEHAVIOUR_OPTIM, lr=setting.lr),
     )

@@ -38,18 +38,19 @@ class Dream(NamedTuple):
     cont: Tensor  # (N H) at steps 1..H: the probability that the episode goes on
 
 
-def choose_starts(latent: Latent, state: State, cont: Tensor, per_row: int = 0) -> Starts:
+def choose_starts(latent: Latent, state: State, cont: Tensor, every: int = 1) -> Starts:
     """Return the steps of a sequence from which to imagine.
 
     Args:
         latent: (B T ...) of the posterior.
         state: (B T ...) after every step.
         cont: (B T) whether the episode went on after it.
-        per_row: how many steps of a row, drawn at random without repeats; 0, or T and more: all of them.
+        every: one step in so many of each row, one at least, drawn at random without repeats; 1: all of them.
     """
     everything = Starts(latent, state, cont)
-    if 0 < per_row < cont.shape[1]:
-        steps = torch.rand(cont.shape, device=cont.device).topk(per_row).indices  # (B per_row)
+    if every > 1:
+        count = max(1, cont.shape[1] // every)
+        steps = torch.rand(cont.shape, device=cont.device).topk(count).indices  # (B count)
         row = torch.arange(len(steps), device=steps.device)[:, None]
         everything = tree_map(lambda leaf: leaf[row, steps], everything)
     latent, state, cont = flat_steps(tree_map(Tensor.detach, everything))

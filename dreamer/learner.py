@@ -71,7 +71,7 @@ class Learner:
         self.accelerator.backward(seen.total)
         norm = self._clip(self.model, config.optim)
         self._descend(self.optimizer)
-        starts = choose_starts(seen.latent, seen.state, batch.cont, config.behaviour.starts_per_row)
+        starts = choose_starts(seen.latent, seen.state, batch.cont, config.behaviour.imagine_every)
         imagined = self.behaviour(mind.model, starts, mind.reads)
         self._set_rate(self.behaviour_optimizer, config.behaviour_optim)
         self.accelerator.backward(imagined.actor + imagined.critic)

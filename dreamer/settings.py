@@ -11,9 +11,9 @@ from ..worldmodels.base import PolicyInput
 
 SMALL = "-tiny"  # how presets for CPUs are called
 SMALL_RATIO, SMALL_ROW = 128, 64  # what such a preset replays, at most: steps for each step played, steps of a row
-SMALL_BATCH = 1024  # and steps of a batch, so that a step played is worth as many updates whatever the rows' length
+SMALL_BATCH = 1024  # steps of its batches, so that a step played is worth as many updates whatever the rows' length
 SMALL_UNITS, SMALL_LAYERS, SMALL_RATE = 128, 2, 3e-4  # its actor and critic; few updates ask for large steps
-SMALL_START = 8  # they imagine from one step in so many
+SMALL_EVERY = 8  # they imagine from one step in so many
 WHOLE = 2  # a row this many episodes long holds a whole one, wherever it begins
 
 
@@ -30,13 +30,13 @@ class Setting:
     units: int = 512  # of actor and critic
     layers: int = 2
     lr: float = 3e-5
-    starts_per_row: int = 0  # steps from which to imagine; 0: every one
+    imagine_every: int = 1
     remembers: bool = False  # what is asked for at the end may be shown at the beginning: no row of part of an episode
 
 
 BSUITE = Setting("r2i-symbols-tiny", 1024, 16, 256, "hidden")
-POPGYM = Setting("r2i-symbols-tiny", 64, 16, 256, "hidden", remembers=True)
-DMC = Setting("r2i-vector-tiny", 512, 16, 64)
+POPGYM = Setting("r2i-symbols-tiny", 64, 4, 1024, "hidden", remembers=True)
+DMC = Setting("r2i-vector-tiny", 512, 4, 1024)
 IMAGES = Setting("r2i-image-tiny", 64, 8, 256)
 CUE = Setting("r2i-tiny", 64, 4, 1024, "full", remembers=True)  # of 40 x 40 pixels, as the next
 KEYS = replace(IMAGES, model="r2i-tiny")
@@ -49,7 +49,7 @@ SETTINGS: dict[str, Setting] = {  # {the beginning of a name: ...}; the longest 
     "distracting_memory": CUE,
     "multi_doors_keys": KEYS,
     "memory_maze": Setting("r2i-memory-maze", 64, 4, 1024, "full", entropy=1e-3, units=1024, layers=4, lr=1e-4),
-    "atari": Setting("r2i-atari", 1024, 16, 64),
+    "atari": Setting("r2i-atari", 1024, 4, 1024),
 }
 
 
@@ -71,10 +71,10 @@ def setting_of(env: str, images: bool, model: str | None = None, episode: int = 
     return replace(
         found,
         train_ratio=min(found.train_ratio, SMALL_RATIO),
-        batch_size=min(found.batch_size, SMALL_BATCH // length),
+        batch_size=SMALL_BATCH // length,
         batch_length=length,
         units=SMALL_UNITS,
         layers=SMALL_LAYERS,
         lr=SMALL_RATE,
-        starts_per_row=length // SMALL_START,
+        imagine_every=SMALL_EVERY,
     )

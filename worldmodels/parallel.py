@@ -2,7 +2,8 @@
 
     z_t ~ q(z_t | x_t)      g_t = f_in(z_{t-1}, a_t)      h_1..h_T = Backbone(g_1..g_T)      p(z_t | h_t)
 
-Where an episode starts, z_{t-1} and a_t are zero and the loss is not counted: the objective sums over t >= 1.
+Where an episode starts, z_{t-1} and a_t are zero. S4WM does not count the loss there: its objective sums over t >= 1.
+R2I, made from DreamerV3, does (`counts_first`).
 
 Axes: B batch, T time, A action, K latents, V classes, D width; the axes of an observation are (...).
 
@@ -35,6 +36,7 @@ class ParallelConfig(ModelConfig):
     # a second stack, over (x_t, a_t), makes the posterior q(z_t | x_<=t, a_<=t): S4WM's Full-Posterior variant
     posterior_backbone: BackboneConfig | None = None
     deter: int = 0  # D where h is a projection of the backbone's output (R2I); 0: h is that output
+    counts_first: bool = False  # whether the loss counts the steps at which an episode starts
 
     @property
     def width(self) -> int:
@@ -99,8 +101,8 @@ class ParallelWorldModel(LatentWorldModel):
         return torch.cat([leaf.flatten(2) for leaf in leaves], -1)
 
     def counted(self, batch: Batch) -> Tensor:
-        """Return all steps but those at which an episode starts; see `WorldModel.counted`."""
-        return ~batch.first
+        """Return all steps, or all but those at which an episode starts; see `WorldModel.counted`."""
+        return super().counted(batch) if self.config.counts_first else ~batch.first
 
     def step_cache(self) -> Any:
         """Discretise the backbone once for a rollout."""

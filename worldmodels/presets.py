@@ -108,6 +108,7 @@ MEMORY_MAZE = replace(
     loss=LossConfig(prior=0.8, posterior=0.2, free_nats=1.0),
     backbone=replace(S3M, blocks=5, width=1024, state=1024),
     deter=2048,
+    counts_first=True,
 )
 DREAMER_LOSS = LossConfig(prior=0.5, posterior=0.1, free_nats=1.0)
 POPGYM = ParallelConfig(
@@ -115,6 +116,7 @@ POPGYM = ParallelConfig(
     loss=DREAMER_LOSS,
     backbone=replace(S3M, blocks=3, width=512, state=256),
     deter=1024,
+    counts_first=True,
 )
 BSUITE = replace(
     POPGYM,
@@ -132,6 +134,7 @@ VECTOR_TINY = ParallelConfig(
     head_layers=1,
     loss=DREAMER_LOSS,
     backbone=S3M_TINY,
+    counts_first=True,
 )
 # observations of a few bits, some of them to be remembered, as a small part of h. Latents that a task does not need
 # would be noise there. Rewards weigh ten times as much: where memory is asked for, one step in many has one
@@ -172,7 +175,12 @@ PRESETS: dict[str, Preset] = {
     "rssm-2d": Preset(_recurrent(PAPER_2D, 2048), RSSM_OPTIM, batch_size=32, window=50, steps=125_000),
     "rssm-tiny": Preset(_recurrent(TINY, 384), SMALL_STEPS, batch_size=16, window=18, steps=4_500),
     "r2i-tiny": Preset(
-        replace(TINY, loss=replace(TINY.loss, free_nats=1.0), backbone=replace(S3M_TINY, blocks=3)),
+        replace(
+            TINY,
+            loss=replace(TINY.loss, free_nats=1.0),
+            backbone=replace(S3M_TINY, blocks=3),
+            counts_first=True,
+        ),
         SMALL_STEPS,
         steps=4_500,
     ),

@@ -246,7 +246,7 @@ def test_greedy_actions_are_always_the_same_and_others_are_not(discrete):
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("units", 0), ("horizon", 0), ("discount", 1.1), ("starts_per_row", -1), ("entropy", -1.0)]
+    ("name", "value"), [("units", 0), ("horizon", 0), ("discount", 1.1), ("imagine_every", 0), ("entropy", -1.0)]
 )
 def test_impossible_settings_are_refused(name, value):
     with pytest.raises(ValueError, match=f"{name}.*{value}"):

@@ -30,7 +30,7 @@ def test_environment_and_model_choose_the_defaults():
     assert (config.policy_input, config.train_ratio, config.behaviour.units) == ("hidden", 128, 128)
     large = asked("memory_len", "--model=r2i-bsuite")
     assert (large.train_ratio, large.batch_length, large.behaviour.units) == (1024, 256, 512)
-    assert large.behaviour.starts_per_row == 0
+    assert large.behaviour.imagine_every == 1
     assert large.behaviour_optim.lr == 3e-5
     assert config.behaviour_optim.eps == large.behaviour_optim.eps == 1e-5
     maze = setting_of("memory_maze_9x9", True)
@@ -56,13 +56,12 @@ def test_rows_hold_what_is_to_be_remembered():
     assert (short.batch_size, short.batch_length) == (16, 64)
     longer = asked("memory_len", "--length=60")
     assert (longer.batch_size, longer.batch_length) == (8, 2 * 62)  # 1,024 steps at most
-    assert (short.behaviour.starts_per_row, longer.behaviour.starts_per_row) == (8, 2 * 62 // 8)
     assert asked("memory_len", "--length=60", "--model=r2i-bsuite").batch_length == 256
     cue = asked("distracting_memory")
     assert (cue.batch_size, cue.batch_length, cue.policy_input) == (2, 2 * 250, "full")
     assert asked("discounting_chain").batch_length == 64  # the choice is observed to the end
     assert setting_of("popgym_repeat_previous_easy", False, episode=52).batch_length == 104
-    assert setting_of("popgym_autoencode_hard", False, episode=312).batch_length == 256
+    assert setting_of("popgym_autoencode_hard", False, episode=312).batch_length == 624
     assert setting_of("memory_maze_9x9", True).batch_length > 1000
     assert setting_of("cartpole", False) == setting_of("dmc_walker_walk", False)
 

@@ -38,7 +38,7 @@ CONFIG = DreamerConfig(
     policy_input="hidden",
     world_model=MODEL,
     optim=OptimConfig(lr=1e-2, ssm_lr=1e-2, weight_decay=0.0, eps=EPS, clip=0.5, warmup=4, schedule="constant"),
-    behaviour=BehaviourConfig(units=8, layers=1, horizon=3, starts_per_row=4),
+    behaviour=BehaviourConfig(units=8, layers=1, horizon=3, imagine_every=2),
     behaviour_optim=OptimConfig(lr=1e-2, weight_decay=0.0, eps=EPS, clip=0.1, warmup=0, schedule="constant"),
 )
 
@@ -73,7 +73,7 @@ def by_hand(updates, discrete):
         fresh.action[:, 0] = 0
         seen = model(fresh, every_step=True)
         descend(adams[0], parts[0], seen.total, 0.5)
-        starts = choose_starts(seen.latent, seen.state, fresh.cont, 4)
+        starts = choose_starts(seen.latent, seen.state, fresh.cont, 2)
         imagined = behaviour(model, starts, "hidden")
         descend(adams[1], parts[1], imagined.actor, 0.1)
         descend(adams[2], parts[2], imagined.critic, 0.1)

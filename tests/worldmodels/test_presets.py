@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 import torch
 
+from longdream.datasets.batch import Batch
 from longdream.worldmodels.backbones.s5 import S5Stack
 from longdream.worldmodels.families import build
 from longdream.worldmodels.latent_model import ModelConfig
@@ -72,6 +73,17 @@ def test_r2is_sizes_are_its_codes(task):
     assert model.units == backbone.width
     scales = (0.8, 0.2) if task == "memory-maze" else (0.5, 0.1)
     assert (model.loss.prior, model.loss.posterior, model.loss.free_nats) == (*scales, 1.0)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_s4wm_and_its_relatives_alone_leave_out_an_episodes_first_step(name):
+    """Decisions of the papers: S4WM's sums begin at 1, Dreamer's (the RSSM's and R2I's) at 0."""
+    with torch.device("meta"):
+        model = build(PRESETS[name].model)
+    first = torch.tensor([[True, False, True]])
+    counted = model.counted(Batch(first, first, first, first, first))
+    dreamer = name.startswith(("r2i", "rssm"))
+    assert counted.tolist() == [[dreamer, True, dreamer]]
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
