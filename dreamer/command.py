@@ -136,6 +136,8 @@ def _chosen(name: str, early: Early, arguments: Sequence[str]) -> DreamerConfig:
         train_ratio=setting.train_ratio,
         batch_size=setting.batch_size,
         batch_length=setting.batch_length,
+        prefill=setting.prefill,
+        starts=setting.starts,
         policy_input=setting.policy_input if _has_small_state(fitted) else "output",
         options=options,
         world_model=fitted,

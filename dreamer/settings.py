@@ -6,12 +6,15 @@ Source: Recall2Imagine's configurations; DreamerV3's where R2I says nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from ..worldmodels.base import PolicyInput
 
 SMALL = "-tiny"  # how presets for CPUs are called
 SMALL_RATIO, SMALL_ROW = 128, 64  # what such a preset replays, at most: steps for each step played, steps of a row
 SMALL_BATCH = 1024  # steps of its batches, so that a step played is worth as many updates whatever the rows' length
+CHANCE = 2_000  # environment steps that chance plays first
+EPISODES, MOST = 60, 10_000  # so many of those that are remembered: fewer would make a policy; and steps, at most
 SMALL_UNITS, SMALL_LAYERS, SMALL_RATE = 128, 2, 3e-4  # its actor and critic; few updates ask for large steps
 SMALL_EVERY = 8  # they imagine from one step in so many
 WHOLE = 2  # a row this many episodes long holds a whole one, wherever it begins
@@ -31,6 +34,8 @@ class Setting:
     layers: int = 2
     lr: float = 3e-5
     imagine_every: int = 1
+    prefill: int = CHANCE
+    starts: Literal["anywhere", "episode"] = "anywhere"
     remembers: bool = False  # what is asked for at the end may be shown at the beginning: no row of part of an episode
 
 
@@ -77,4 +82,6 @@ def setting_of(env: str, images: bool, model: str | None = None, episode: int = 
         layers=SMALL_LAYERS,
         lr=SMALL_RATE,
         imagine_every=SMALL_EVERY,
+        prefill=min(max(CHANCE, EPISODES * episode), MOST) if found.remembers else CHANCE,
+        starts="episode" if found.remembers else "anywhere",
     )

@@ -26,7 +26,7 @@ case $name in
         # rows of 64 steps, as DreamerV3 has them: shorter ones than two episodes
         for length in 50 100; do
             each rssm64-$length --env memory_len --length $length --model rssm-symbols-tiny --env-steps 26000 \
-                --batch-length 64 --batch-size 16
+                --batch-length 64 --batch-size 16 --starts anywhere
         done)
         ;;
     discounting_chain)

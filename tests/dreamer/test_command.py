@@ -30,6 +30,7 @@ def test_environment_and_model_choose_the_defaults():
     assert (config.policy_input, config.train_ratio, config.behaviour.units) == ("hidden", 128, 128)
     large = asked("memory_len", "--model=r2i-bsuite")
     assert (large.train_ratio, large.batch_length, large.behaviour.units) == (1024, 256, 512)
+    assert (large.starts, large.prefill) == ("anywhere", 2_000)
     assert large.behaviour.imagine_every == 1
     assert large.behaviour_optim.lr == 3e-5
     assert config.behaviour_optim.eps == large.behaviour_optim.eps == 1e-5
@@ -53,9 +54,10 @@ def test_the_learning_rate_does_not_fall():
 def test_rows_hold_what_is_to_be_remembered():
     """A row that begins anywhere holds one whole episode if it is as long as two."""
     short = asked("memory_len", "--length=5")
-    assert (short.batch_size, short.batch_length) == (16, 64)
+    assert (short.batch_size, short.batch_length, short.prefill, short.starts) == (16, 64, 2_000, "episode")
     longer = asked("memory_len", "--length=60")
     assert (longer.batch_size, longer.batch_length) == (8, 2 * 62)  # 1,024 steps at most
+    assert (longer.prefill, asked("memory_len", "--length=500").prefill) == (60 * 62, 10_000)
     assert asked("memory_len", "--length=60", "--model=r2i-bsuite").batch_length == 256
     cue = asked("distracting_memory")
     assert (cue.batch_size, cue.batch_length, cue.policy_input) == (2, 2 * 250, "full")
