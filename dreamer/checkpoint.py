@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from accelerate.utils import gather_object
 
-from ..worldmodels.checkpoint import CHECKPOINTS, describe, load_weights, save_model, whole_folder
+from ..worldmodels.checkpoint import CHECKPOINTS, describe, load_weights, read_state, save_model, whole_folder
 from ..worldmodels.config import to_dict
 from .config import DreamerConfig
 from .learner import Learner
@@ -52,10 +52,10 @@ def read(folder: Path, learner: Learner) -> dict[str, Any]:
     """Put the learner back to where `save` was called; return what was shared, with this process' "own".
 
     Raises:
-        ValueError: another number of processes saved it.
+        ValueError: another number of processes saved it, or it is damaged.
     """
     load_weights(learner.mind.model, folder)
-    state = torch.load(folder / STATE, map_location="cpu", weights_only=True)
+    state = read_state(folder / STATE)
     there, here = len(state["processes"]), learner.accelerator.num_processes
     if there != here:
         raise ValueError(
@@ -68,7 +68,7 @@ def read(folder: Path, learner: Learner) -> dict[str, Any]:
 def _packed(value: Any) -> Any:
     """Return a state with its numpy arrays as tensors, marked: torch reads those without trusting the file."""
     if isinstance(value, np.ndarray):
-        return {ARRAY: torch.from_numpy(np.ascontiguousarray(value))}
+        return {ARRAY: torch.from_numpy(value.copy())}  # in C's order, and a scalar stays one
     if isinstance(value, dict):
         return {key: _packed(part) for key, part in value.items()}
     if isinstance(value, np.generic):

@@ -10,6 +10,7 @@ import torch
 
 from ..worldmodels.leave import fail, leave
 from .command import parse
+from .environments.row import Failed
 from .loop import Loop
 
 
@@ -33,7 +34,7 @@ def main() -> None:
         status = _refuse("stopped at once; the same command goes on from the last checkpoint", 130)
     except torch.OutOfMemoryError:
         status = _refuse("the GPU's memory is too small: lower --batch-size, or use more processes")
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, Failed) as error:
         status = _refuse(str(error))
     leave(status)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +17,7 @@ import numpy as np
 from ..eval.table import NONE
 from ..worldmodels.config import TYPE
 from ..worldmodels.run_log import METRICS, read_log
-from ..worldmodels.train_config import RUN_CONFIG
+from ..worldmodels.train_config import RUN_CONFIG, flat
 from .command import KEY
 from .config import CHANGEABLE
 
@@ -50,7 +51,8 @@ class Run(NamedTuple):
     folder: Path
     task: Task
     model: str
-    asked: tuple[str, ...]  # options of its command that decide what is learned, as "--batch-length 64"
+    settings: dict[str, Any]  # all that decides what is learned but the seed, by dotted names
+    asked: tuple[str, ...]  # which of these its command named, as "--batch-length 64"
     seed: int
     planned: int  # environment steps
     prefill: int
@@ -72,7 +74,7 @@ class Group(NamedTuple):
     """Runs that differ by their seed alone."""
 
     task: Task
-    model: str  # and the options that not all of the runs have
+    model: str  # and what tells it from the others
     runs: list[Run]  # by seed
 
     def curve(self, measure: str) -> tuple[np.ndarray, np.ndarray]:
@@ -80,18 +82,6 @@ class Group(NamedTuple):
         each = [{line["step"]: line[measure] for line in run.evaluations} for run in self.runs]
         shared = sorted(set.intersection(*map(set, each)))
         return np.array(shared), np.array([[values[step] for step in shared] for values in each])
-
-    def chance(self, measure: str) -> float | None:
-        """Return the mean over the episodes that chance played to the end; None where it played none."""
-        total, count = 0.0, 0
-        for run in self.runs:
-            before = 0
-            for line in run.lines:
-                if line["kind"] == "train" and line["step"] <= run.prefill:
-                    played, before = line["episodes"] - before, line["episodes"]
-                    if measure in line:
-                        total, count = total + played * line[measure], count + played
-        return total / count if count else None
 
 
 def read_run(folder: Path) -> Run:
@@ -110,6 +100,7 @@ def read_run(folder: Path) -> Run:
         folder,
         Task(config["env"], options),
         config["model"],
+        flat({name: value for name, value in config.items() if name not in {*PLAIN, "options"}}),
         _asked(record["provenance"]["command"], {*PLAIN, *config["options"]}),
         config["seed"],
         config["env_steps"],
@@ -135,20 +126,60 @@ def _asked(command: str, but: set[str]) -> tuple[str, ...]:
 
 
 def grouped(runs: Sequence[Run]) -> list[Group]:
-    """Return the runs by task, model and options, in the order of the tasks' names and options; seeds in order.
+    """Return the runs by task, model and settings, in the order of the tasks' names and options; seeds in order.
+
+    Models whose commands differ have the options that do as part of their name; where these do not tell them apart
+    (another commit's defaults, a --config), what differs in their settings.
 
     Raises:
-        ValueError: two runs are of the same task, model, options and seed.
+        ValueError: two runs are of the same task, model, settings and seed.
     """
     shared = set.intersection(*(set(run.asked) for run in runs))
-    found: dict[tuple[Task, str], dict[int, Run]] = {}
+    found: dict[tuple[Task, str, str], dict[int, Run]] = {}
     for run in runs:
-        model = " ".join([run.model, *(option for option in run.asked if option not in shared)])
-        seeds = found.setdefault((run.task, model), {})
+        seeds = found.setdefault((run.task, run.model, json.dumps(run.settings, sort_keys=True)), {})
         if run.seed in seeds:
-            raise ValueError(f"{seeds[run.seed].folder} and {run.folder} are of the same task, model, options and seed")
+            raise ValueError(
+                f"{seeds[run.seed].folder} and {run.folder} are of the same task, model, settings and seed"
+            )
         seeds[run.seed] = run
-    return [Group(*key, [seeds[seed] for seed in sorted(seeds)]) for key, seeds in sorted(found.items())]
+    groups = []
+    for (task, model, _), seeds in found.items():
+        options = set.intersection(*(set(run.asked) for run in seeds.values())) - shared
+        groups.append(Group(task, " ".join([model, *sorted(options)]), [seeds[seed] for seed in sorted(seeds)]))
+    return sorted(_told_apart(groups), key=lambda group: group[:2])
+
+
+def _told_apart(groups: list[Group]) -> list[Group]:
+    """Name the settings in which groups differ that would have the same name."""
+    names = Counter(group[:2] for group in groups)
+    return [
+        group._replace(model=" ".join([group.model, *_particular(group, [g for g in groups if g[:2] == group[:2]])]))
+        if names[group[:2]] > 1
+        else group
+        for group in groups
+    ]
+
+
+def _particular(group: Group, among: Sequence[Group]) -> list[str]:
+    """Return the settings of a group that not all of some groups share."""
+    each = [each.runs[0].settings for each in among]
+    mine = group.runs[0].settings
+    names = sorted(set().union(*each))
+    return [f"{name} {mine.get(name, NONE)}" for name in names if any(mine.get(name) != it.get(name) for it in each)]
+
+
+def chance(groups: Sequence[Group], measure: str) -> float | None:
+    """Return the mean over the episodes that chance ended in groups of one task; None where it ended none."""
+    total, count = 0.0, 0
+    for run in (run for group in groups for run in group.runs):
+        before = 0
+        for line in run.lines:
+            if line["kind"] == "train" and line["step"] <= run.prefill:
+                played, before = line["episodes"] - before, line["episodes"]
+                if measure in line:
+                    total, count = total + played * line[measure], count + played
+    return total / count if count else None
 
 
 def where_from(groups: Sequence[Group]) -> str:
@@ -170,8 +201,9 @@ def markdown(groups: Sequence[Group]) -> list[str]:
     for place, group in enumerate(groups):
         rows.append(_row(group))
         if place + 1 == len(groups) or groups[place + 1].task != group.task:
-            chance = [_mean(group.chance(name), name) for name in ("return", "success")]
-            rows.append(f"| *{group.task}* | *chance (floor)* | | | | | {' | '.join(chance)} |")
+            task = [each for each in groups if each.task == group.task]
+            floor = " | ".join(_mean(chance(task, name), name) for name in ("return", "success"))
+            rows.append(f"| *{group.task}* | *chance (floor)* | | | | | {floor} |")
     return rows
 
 

@@ -20,7 +20,7 @@ CURVES, SPAN, TABLE = "curves.png", "span.png", "table.md"
 @dataclass(frozen=True)
 class CompareArguments:
     """Compare runs of train_dreamer.py: runs that differ by their seed alone are averaged, models stand side by side,
-    and so do runs of a model whose commands differ in what is learned, such as --batch-length.
+    and so do runs of a model whose settings differ in what is learned, such as --batch-length.
 
         longdream curves runs/cartpole/*
         longdream curves runs/memory/* --out docs/memory

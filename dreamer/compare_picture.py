@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from ..eval.charts import MEAN, run_colour
 from ..eval.figures import STYLE, marker
-from .compare import Group
+from .compare import Group, chance
 from .curve import NAMES
 
 COLUMNS = 2  # panels beside each other
@@ -49,8 +49,9 @@ def save_span(groups: Sequence[Group], path: Path) -> bool:
             axes.plot(x, [np.mean(each) for each in ends], color=colour, label=model, marker="o")
             for value, each in zip(x, ends, strict=True):
                 axes.scatter([value] * len(each), each, color=colour, s=14, alpha=0.5)
-        chances = [(dict(group.task.options)[option], group.chance(measure)) for group in groups]
-        known = sorted({value: chance for value, chance in chances if chance is not None}.items())
+        tasks = {group.task: [each for each in groups if each.task == group.task] for group in groups}
+        floors = [(dict(task.options)[option], chance(mine, measure)) for task, mine in tasks.items()]
+        known = sorted((value, floor) for value, floor in floors if floor is not None)
         axes.plot([x for x, _ in known], [y for _, y in known], "--", color=MEAN, label="chance (floor)")
         axes.set(xlabel=option, ylabel=f"{NAMES[measure]}, last evaluation")
         _bound(axes, measure)
@@ -84,9 +85,9 @@ def _panel(axes: Axes, groups: Sequence[Group], colours: dict[str, str]) -> None
         for each in values:
             axes.plot(steps, each, color=colour, linewidth=0.8, alpha=0.4)
         axes.plot(steps, values.mean(0), color=colour, label=group.model, marker=marker(len(steps)))
-    chance = groups[0].chance(measure)
-    if chance is not None:
-        axes.axhline(chance, color=MEAN, linestyle="--", label="chance (floor)")
+    floor = chance(groups, measure)
+    if floor is not None:
+        axes.axhline(floor, color=MEAN, linestyle="--", label="chance (floor)")
     axes.set_ylabel(NAMES[measure])
     _bound(axes, measure)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))

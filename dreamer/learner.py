@@ -89,9 +89,13 @@ class Learner:
         """Begin with the world model of another run.
 
         Raises:
-            ValueError: it cannot be read.
+            ValueError: it cannot be read, or is of other sizes.
         """
-        self.mind.model.load_state_dict(load_model(run).model.state_dict())
+        try:
+            self.mind.model.load_state_dict(load_model(run).model.state_dict())
+        except RuntimeError as error:
+            why = str(error).splitlines()[-1].strip()
+            raise ValueError(f"the world model of {run} is of other sizes than this run's: {why}") from error
 
     def state(self) -> dict[str, Any]:
         """Return what `restore` takes: everything but the world model's weights, which have a file of their own."""

@@ -71,12 +71,18 @@ class Loop:
             self.learner = Learner(config, envs.discrete, self.accelerator)
             self.player = Player(envs, self.learner.mind, environment.success)
             self.examination = Examination(examined, self.share.episodes, environment.success, self._seed(EXAMINATION))
+            found = latest(config.out)
+            state = None if found is None else checkpoint.read(found, self.learner)
+            if state is None and config.checkpoint is not None:
+                self.learner.take_over(config.checkpoint)
+            check_disk(config.out, self.learner.parameters)
+            # last, for what is refused until here has left nothing in the way of a better command
             self.replay = held.enter_context(self._open_replay())
             torch.manual_seed(self._seed(TORCH))
-            if (found := latest(config.out)) is not None:
-                self._restore(checkpoint.read(found, self.learner))
+            if state is None:
+                self.replay.clear()  # a run that was killed before it had saved
             else:
-                self._begin()
+                self._restore(state)
             self._open_run()
             self.held = held.pop_all()
 
@@ -92,7 +98,7 @@ class Loop:
                 bar.update(self.steps - before)
                 end = self._agreed(End(stop.signal or 0, self._late()))
                 last = end.late or self.steps >= config.env_steps
-                if crossed(before, self.steps, config.log_every):
+                if last or crossed(before, self.steps, config.log_every):
                     self._log(bar)
                 if last or crossed(before, self.steps, config.evaluate_every):
                     with self.clock.stopped():
@@ -184,12 +190,6 @@ class Loop:
         }
         checkpoint.save(self.config, self.learner, shared, own)
 
-    def _begin(self) -> None:
-        """Begin from scratch, also where the run was killed before it had saved."""
-        self.replay.clear()
-        if self.config.checkpoint is not None:
-            self.learner.take_over(self.config.checkpoint)
-
     def _restore(self, state: dict[str, Any]) -> None:
         """Put everything back to where `_save` was called; the learner is back already."""
         device, own = self.accelerator.device, state["own"]
@@ -245,7 +245,6 @@ class Loop:
         """Begin the log, and say what starts."""
         config, learner, envs = self.config, self.learner, self.player.envs
         if self.accelerator.is_main_process:
-            check_disk(config.out, learner.parameters)
             record(config.out, {"dreamer": to_dict(config)}, config.replay)
         facts = {"env": config.env, "model": config.model, "seed": config.seed}
         self.report = RunReport(self.accelerator, config.out, self.steps, config.tracker, facts)

@@ -123,17 +123,16 @@ def load_weights(model: WorldModel, folder: Path) -> None:
         raise ValueError(f"{folder / WEIGHTS} does not fit its configuration: {error}") from error
 
 
-def read_state(folder: Path) -> dict[str, Any]:
-    """Read what a training checkpoint holds beside its weights.
+def read_state(path: Path) -> dict[str, Any]:
+    """Read the file of a checkpoint from which training goes on.
 
     Raises:
         ValueError: the file is damaged.
     """
-    path = folder / TRAINER_STATE
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise ValueError(f"{path} is damaged: remove {folder}, and the run begins anew") from error
+        raise ValueError(f"{path} is damaged: remove {path.parent}, and the run begins anew") from error
 
 
 def load_model(path: str | Path, device: str | torch.device = "cpu") -> LoadedModel:

@@ -23,7 +23,7 @@ from ..datasets.loader import read_batch
 from ..datasets.reader import EpisodeDataset
 from .accumulation import BatchLoss, accumulate, too_many_rows
 from .base import State, WorldModel
-from .checkpoint import describe, latest, load_weights, read_state, save_best, save_training
+from .checkpoint import TRAINER_STATE, describe, latest, load_weights, read_state, save_best, save_training
 from .clock import TrainingClock, seconds_a_row
 from .compiled import compile_regions
 from .config import to_dict
@@ -218,7 +218,7 @@ class Trainer:
     def _restore(self, checkpoint: Path) -> None:
         """Put everything back to where `_save` was called."""
         load_weights(self.unwrapped, checkpoint)
-        state = read_state(checkpoint)
+        state = read_state(checkpoint / TRAINER_STATE)
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.best = state["step"], state["best"]
         self.clock.set(state["seconds"])

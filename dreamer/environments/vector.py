@@ -108,7 +108,7 @@ class Envs:
             actions: (N A) one-hot, or in [-1, 1]. Where a row is reset its action is ignored.
 
         Raises:
-            RuntimeError: if an environment fails again and again.
+            Failed: if an environment fails again and again.
         """
         taken = actions.argmax(1) if self.discrete else np.clip(actions, -1, 1).astype(np.float32)  # (N) or (N A)
         first = self._ended.copy()
@@ -213,7 +213,7 @@ class Envs:
         self.failures += 1
         self._failed_in_a_row[n] += 1
         if self._failed_in_a_row[n] > PATIENCE:
-            raise RuntimeError(f"environment {n} failed {PATIENCE + 1} times and finished no episode between: {error}")
+            raise Failed(f"environment {n} failed {PATIENCE + 1} times and finished no episode between: {error}")
 
     def _steps(self, arrivals: list[Arrival], first: np.ndarray, taken: np.ndarray) -> Steps:
         """Put what the rows gave together, and note whose episodes have ended."""

@@ -1,5 +1,6 @@
 """Acting: step by step the agent reads what it would read of the whole sequence, with resets and after a restore."""
 
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,7 @@ def mind(config, reads):
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
-    return Mind(model, Reader(), reads, torch.device("cpu"), torch.no_grad)
+    return Mind(model, Reader(), reads, torch.device("cpu"), nullcontext)
 
 
 def played(length, rows=3):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from longdream.dreamer.compare import grouped, markdown, read_run, where_from
+from longdream.dreamer.compare import chance, grouped, markdown, read_run, where_from
 from longdream.dreamer.compare_cli import CompareArguments, compare, main
 from longdream.dreamer.compare_picture import save_span, spanned
 from longdream.tests.dreamer.loop_toys import learn
@@ -12,11 +12,14 @@ from longdream.tests.dreamer.loop_toys import learn
 COMMIT = 40 * "a"
 
 
-def make_run(folder, seed=0, length=5, model="r2i-vector-tiny", ends=(0.5, 1.0), options=None, chance=(), command="x"):
+def make_run(
+    folder, seed=0, length=5, model="r2i-vector-tiny", ends=(0.5, 1.0), options=None, chance=(), command="x", more=()
+):
     """Write what a run leaves: evaluations at steps 100, 200, ... and, in its prefill of 50, what chance played."""
     folder.mkdir(parents=True)
     options = {"type": "MemoryLenOptions", "length": length} if options is None else options
     settings = {"env": "memory_len", "options": options, "model": model, "seed": seed, "env_steps": 200, "prefill": 50}
+    settings |= dict(more)
     origin = {"command": command, "commit": COMMIT, "hardware": {"processor": "a core", "gpus": []}}
     (folder / "config.json").write_text(json.dumps({"dreamer": settings, "provenance": origin}))
     played = [
@@ -33,14 +36,20 @@ def make_run(folder, seed=0, length=5, model="r2i-vector-tiny", ends=(0.5, 1.0),
 
 
 def test_chance_is_weighed_by_episodes_and_ends_with_the_prefill(tmp_path):
-    group = grouped([read_run(make_run(tmp_path / "run", chance=[(-1.0, 1), (0.5, 4)]))])[0]
-    assert group.chance("return") == pytest.approx((-1.0 + 3 * 0.5) / 4)
+    groups = grouped([read_run(make_run(tmp_path / "run", chance=[(-1.0, 1), (0.5, 4)]))])
+    assert chance(groups, "return") == pytest.approx((-1.0 + 3 * 0.5) / 4)
+
+
+def test_chance_is_that_of_all_runs_of_a_task(tmp_path):
+    models = {"r2i-vector-tiny": [(-1.0, 1)], "rssm-vector-tiny": [(1.0, 3)]}
+    runs = [make_run(tmp_path / model, model=model, chance=played) for model, played in models.items()]
+    assert markdown(grouped(list(map(read_run, runs))))[-1].endswith("| *0.5* | *75.0 %* |")
 
 
 def test_a_prefill_without_the_end_of_an_episode_has_no_chance(tmp_path):
-    group = grouped([read_run(make_run(tmp_path / "run"))])[0]
-    assert group.chance("return") is None
-    assert "*chance (floor)* | | | | | - | - |" in markdown([group])[-1]
+    groups = grouped([read_run(make_run(tmp_path / "run"))])
+    assert chance(groups, "return") is None
+    assert "*chance (floor)* | | | | | - | - |" in markdown(groups)[-1]
 
 
 def test_runs_that_differ_by_their_seed_are_one_row(tmp_path):
@@ -60,13 +69,27 @@ def test_runs_that_were_asked_for_something_else_are_another_row(tmp_path):
         "train_dreamer.py --batch-length 64 --env memory_len --length 5 --seed 0 --envs 4 --out runs/b",
         "train_dreamer.py --seed=1 --envs=4 --env memory_len --batch_length=64 --out runs/c",
     ]
-    runs = [make_run(tmp_path / str(place), place // 2, command=it) for place, it in enumerate(commands)]
+    lengths = (128, 64, 64)
+    runs = [
+        make_run(tmp_path / str(place), place // 2, command=command, more={"batch_length": length, "envs": 4})
+        for place, (command, length) in enumerate(zip(commands, lengths, strict=True))
+    ]
     groups = grouped(list(map(read_run, runs)))
     assert {group.model: [run.seed for run in group.runs] for group in groups} == {
         "r2i-vector-tiny": [0],
         "r2i-vector-tiny --batch-length 64": [0, 1],
     }
     assert [group.model for group in grouped([read_run(runs[1])])] == ["r2i-vector-tiny"], "nothing to tell apart"
+
+
+def test_runs_of_other_defaults_are_not_averaged(tmp_path):
+    """As of a commit that had others, or of another --config: their commands are the same."""
+    runs = [
+        make_run(tmp_path / str(rate), seed, more={"optim": {"lr": rate, "clip": 1.0}, "evaluate_every": seed})
+        for seed, rate in enumerate((0.1, 0.2))
+    ]
+    groups = grouped(list(map(read_run, runs)))
+    assert [group.model for group in groups] == ["r2i-vector-tiny optim.lr 0.1", "r2i-vector-tiny optim.lr 0.2"]
 
 
 def test_a_curve_holds_the_steps_that_all_seeds_have_reached(tmp_path):
@@ -83,7 +106,7 @@ def test_lengths_are_in_the_order_of_numbers(tmp_path):
 
 def test_the_same_seed_twice_is_refused(tmp_path):
     runs = [read_run(make_run(tmp_path / name)) for name in ("a", "b")]
-    with pytest.raises(ValueError, match=r"a and .*b are of the same task, model, options and seed"):
+    with pytest.raises(ValueError, match=r"a and .*b are of the same task, model, settings and seed"):
         grouped(runs)
 
 

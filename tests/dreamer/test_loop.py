@@ -11,11 +11,13 @@ import torch
 
 from longdream.datasets.reader import EpisodeDataset
 from longdream.dreamer import cli, loop
+from longdream.dreamer.command import parse
 from longdream.dreamer.environments.catalogue import ONLINE
+from longdream.dreamer.player import Player
 from longdream.dreamer.replay import Replay
 from longdream.dreamer.schedule import updates_due
-from longdream.tests.dreamer.loop_toys import SMALL, assert_same_run, launch, learn, metrics
-from longdream.tests.worldmodels.trainer_toys import wait_for
+from longdream.tests.dreamer.loop_toys import SMALL, arguments, assert_same_run, launch, learn, metrics
+from longdream.tests.worldmodels.trainer_toys import finish, wait_for
 from longdream.worldmodels.checkpoint import latest, load_model
 
 OFTEN = ["--evaluate-every=80", "--save-every=60"]
@@ -44,21 +46,96 @@ def test_what_a_run_does_and_leaves(tmp_path, capsys):
     assert sum(replay.length(e) for e in range(40)) == 200
 
 
+def test_what_a_run_asks_of_its_parts(tmp_path, monkeypatch):
+    """Chance acts in the prefill; every update has a batch of its own; evaluation plays elsewhere."""
+    chances, batches, plays, samples = [], [], Player.play, Replay.sample
+
+    def play(self, greedy=False, by_chance=False):
+        chances.extend([] if greedy else [by_chance])
+        return plays(self, greedy, by_chance)
+
+    def sample(self, *asked):
+        batches.append(asked)
+        return samples(self, *asked)
+
+    monkeypatch.setattr(Player, "play", play)
+    monkeypatch.setattr(Replay, "sample", sample)
+    run = loop.Loop(parse(arguments(tmp_path / "run", "--env-steps=100", "--length=3", "--starts=episode")))
+    assert run.examination._envs.seed != run.player.envs.seed
+    run.run()
+    assert chances == [4 * turn < 40 for turn in range(25)]
+    assert batches == [(4, 8, update, "episode") for update in range(updates_due(100, 40, 16, 32))]
+    assert metrics(tmp_path / "run", "evaluation")[-1]["episodes"] == 4
+
+
+def test_the_replay_is_bounded_and_a_data_set_is_sampled_with_it(tmp_path):
+    first, bounded, plain, other = (tmp_path / name for name in ("first", "bounded", "plain", "other"))
+    learn(first, "--env-steps=60", "--length=2")
+    options = ["--env-steps=400", "--length=3", "--train-ratio=2", "--log-every=400"]
+    learn(plain, *options)
+    learn(bounded, *options, "--capacity=80")
+    assert [metrics(out)[-1]["replay_steps"] for out in (plain, bounded)] == [400, pytest.approx(80, abs=40)]
+    learn(other, "--env-steps=60", "--length=2", f"--replay={first / 'replay'}")
+    assert metrics(other)[-1]["loss"] != metrics(first)[-1]["loss"]
+
+
+def test_films_show_an_episode_and_change_nothing(tmp_path):
+    without, films = tmp_path / "without", tmp_path / "films"
+    options = ["--env-steps=80", "--length=3", "--evaluate-every=40"]
+    learn(without, *options)
+    learn(films, *options, "--films")
+    assert len({path.stem for path in (films / "films").iterdir()}) == 2
+    assert_same_run(films, without)
+
+
+def test_bfloat16_acts_learns_and_goes_on(tmp_path):
+    options = ["--length=3", "--precision=bf16"]
+    finish(launch(tmp_path / "run", "--env-steps=60", *options))
+    finish(launch(tmp_path / "run", "--env-steps=100", *options))
+    assert metrics(tmp_path / "run")[-1]["loss"] > 0
+
+
+def test_a_run_folder_has_one_trainer(tmp_path):
+    config = parse(arguments(tmp_path / "run", "--length=3"))
+    with loop.Loop(config).held, pytest.raises(ValueError, match="another trainer is at work"):
+        loop.Loop(config)
+
+
+def test_what_is_refused_leaves_nothing_in_the_way(tmp_path):
+    first, out = tmp_path / "first", tmp_path / "out"
+    learn(first, "--env-steps=60", "--length=2")
+    with pytest.raises(
+        ValueError, match=r"the world model of .*first is of other sizes than this run's: size mismatch"
+    ):
+        learn(out, "--env-steps=60", "--length=2", f"--checkpoint={first}", "--world-model.units=8")
+    assert learn(out, "--env-steps=60", "--length=2", f"--checkpoint={first}") == 0
+
+
+def test_a_damaged_checkpoint_is_one_line(tmp_path):
+    out = tmp_path / "run"
+    learn(out, "--env-steps=60", "--length=2")
+    file = latest(out) / "dreamer.pt"
+    file.write_bytes(file.read_bytes()[:1000])
+    with pytest.raises(ValueError, match=r"dreamer.pt is damaged: remove .*0000000060"):
+        learn(out, "--env-steps=80", "--length=2")
+
+
 def test_stopping_changes_nothing(tmp_path, monkeypatch, capfd):
     """By a signal, at a step that is no multiple of anything, and by a kill, between two checkpoints."""
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    options = ["--env-steps=320", "--length=6", "--train-ratio=8", *OFTEN]
+    options = ["--env-steps=320", "--length=6", "--train-ratio=8", "--log-every=80", *OFTEN]
     learn(whole, *options)
     with monkeypatch.context() as patched:
         patched.setattr(Replay, "add", interrupted_at(92, Replay.add))
         assert learn(parts, *options) == 128 + signal.SIGINT
     assert "the same command goes on" in capfd.readouterr().out
     assert int(latest(parts).name) == 92
+    assert torch.load(latest(parts) / "dreamer.pt", weights_only=True)["processes"][0]["outcomes"], "not logged yet"
     process = launch(parts, *options)
     wait_for(lambda: metrics(parts)[-1]["step"] >= 160, process)
     process.kill()
     process.communicate()
-    assert int(latest(parts).name) in range(120, 320, 60)
+    assert int(latest(parts).name) in (120, 180, 240, 300, 320)
     learn(parts, *options)
     assert_same_run(parts, whole)
 
@@ -74,7 +151,8 @@ def interrupted_at(step, add):
     return adds
 
 
-KINDS = {  # continuous actions, pictures, the RSSM
+KINDS = {  # continuous actions, pictures, the RSSM, side arrays
+    "distracting_memory": "rssm-tiny",
     "cartpole_swingup": "r2i-vector-tiny",
     "cartpole_pixels": "r2i-image-tiny",
     "cartpole": "rssm-vector-tiny",
@@ -85,7 +163,8 @@ KINDS = {  # continuous actions, pictures, the RSSM
 def test_every_kind_of_environment_goes_on_exactly(tmp_path, env, monkeypatch):
     monkeypatch.setitem(ONLINE, env, replace(ONLINE[env], max_steps=lambda options: 20))
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    options = ["--train-ratio=8", "--evaluate-every=48", "--evaluation-episodes=1"]
+    options = ["--train-ratio=8", "--evaluate-every=48", "--log-every=24", "--evaluation-episodes=1"]
+    options += ["--width=14"] if env == "distracting_memory" else []
     kind = {"env": env, "model": KINDS[env]}
     learn(whole, "--env-steps=96", *options, **kind)
     learn(parts, "--env-steps=48", *options, **kind)

@@ -37,7 +37,7 @@ def test_batches_are_those_of_plain_lists(tmp_path, obs):
             if update % 60 == 59:
                 replay.flush()
         assert replay.store.oldest > 0
-        assert (tmp_path / "shards").iterdir()
+        assert list((tmp_path / "shards").iterdir())
         assert replay.steps == sum(map(len, reference.ended[replay.store.oldest :] + reference.running))
         assert replay.episodes == len(reference.ended) - replay.store.oldest
 

@@ -108,7 +108,7 @@ def test_episodes_end_in_time_and_say_how(name):
     env, limit = opened(name), ONLINE[name].max_steps(OPTIONS[name])
     if limit > SHORT and not name.startswith("cartpole"):
         env.close()
-        return
+        pytest.skip(f"an episode has up to {limit} steps")
     *before, (_, _, terminated, truncated) = episode(env, 1, limit + 1, np.random.default_rng(0))
     assert not any(a or b for _, _, a, b in before)
     if name.startswith(TERMINAL) and "swingup" not in name:
@@ -124,7 +124,7 @@ def test_episodes_end_in_time_and_say_how(name):
 @everywhere
 def test_other_seeds_begin_other_episodes(name):
     if name == "discounting_chain":
-        return  # all its episodes are alike
+        pytest.skip("all its episodes are alike")
     env = opened(name)
     seen = [b"".join(step[0].tobytes() for step in episode(env, s, 2, np.random.default_rng(0))) for s in range(8)]
     assert len(set(seen)) > 1
@@ -133,7 +133,7 @@ def test_other_seeds_begin_other_episodes(name):
 
 def test_success_is_read_from_rewards():
     won = {name: entry.success for name, entry in ONLINE.items() if entry.success is not None}
-    assert set(won) == {"memory_len", "discounting_chain", *(n for n in ONLINE if n.startswith("distracting_memory"))}
+    assert set(won) >= {"memory_len", "discounting_chain", *(n for n in ONLINE if n.startswith("distracting_memory"))}
     assert won["memory_len"](np.array([0, 0, 1.0]))
     assert not won["memory_len"](np.array([0, 0, -1.0]))
     assert won["discounting_chain"](np.float32([0, 0, 1.1]))

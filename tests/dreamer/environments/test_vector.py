@@ -13,6 +13,7 @@ import pytest
 from longdream.dreamer.environments.catalogue import ONLINE
 from longdream.dreamer.environments.environment import NoOptions
 from longdream.dreamer.environments.vector import PATIENCE, Envs, episode_seed
+from longdream.tests.dreamer.environments import environment_toys
 from longdream.tests.dreamer.environments.environment_toys import EXITS, RAISES, SIDES, Counter, counter, push
 from longdream.tests.dreamer.environments.online_drives import available, made, random_actions
 
@@ -222,6 +223,34 @@ def test_failures_without_end_are_too_many():
             run(envs, 40)
         assert envs.failures == PATIENCE + 1
     assert len(lines) == PATIENCE
+
+
+def test_failures_between_which_episodes_end_are_survived(monkeypatch):
+    """However many there are in a long run."""
+    monkeypatch.setattr(environment_toys, "EXITS", ())
+    with Envs(counter("sometimes"), NoOptions(), 1, 3, processes=False, report=lambda line: None) as envs:
+        run(envs, 400)
+    assert envs.failures > 2 * PATIENCE
+
+
+def test_a_worker_that_dies_at_rest_costs_its_episode_alone():
+    """While the model learns, say, when memory is short."""
+    with Envs(counter(), NoOptions(), 2, 0, processes=True, report=lambda line: None) as envs:
+        run(envs, 3)
+        victim = envs._rows[1]._vector.processes[0]
+        victim.kill()
+        victim.join()
+        step = run(envs, 1)[0]
+        assert step.first.tolist() == [False, True]
+        assert envs.failures == 1
+        state = envs.state()
+    with Envs(counter(), NoOptions(), 2, 0, processes=True, report=lambda line: None) as envs:
+        victim = envs._rows[0]._vector.processes[0]
+        victim.kill()
+        victim.join()
+        envs.restore(state)
+        step = run(envs, 1)[0]
+        assert step.first.tolist() == [True, False], "what cannot be gone on with begins anew"
 
 
 def test_a_reset_that_fails_is_a_failure_too(monkeypatch):
