@@ -14,7 +14,7 @@ from ..worldmodels.presets import OptimConfig
 from .behaviour import BehaviourConfig
 from .environments.environment import NoOptions
 
-# what may change when a run goes on; all else decides what is learned, and another value would be another run
+# what may change when a run goes on; with another value of anything else it would be another run
 CHANGEABLE = {"out", "config", "env_steps", "minutes", "device", "cpu_threads", "tracker", "films"}
 # DreamerV3's: with Adam's usual eps an actor would run after the noise of returns that are all alike
 BEHAVIOUR_OPTIM = OptimConfig(lr=1e-4, weight_decay=0.0, eps=1e-5, clip=100.0, warmup=0, schedule="constant")
@@ -29,7 +29,7 @@ class DreamerConfig:
     out: Path
     """The run folder: config, metrics.jsonl, curve.png, checkpoints, replay, films."""
     model: str = ""
-    """A preset of world models; by default one for the environment that a CPU can train."""
+    """A preset of world models; by default the environment's: one for a CPU, but for memory_maze and atari."""
     env_steps: int = 100_000
     """Observations received from the environments, all told."""
     minutes: float = 0.0

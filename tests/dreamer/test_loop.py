@@ -126,10 +126,10 @@ def test_stopping_changes_nothing(tmp_path, monkeypatch, capfd):
     options = ["--env-steps=320", "--length=6", "--train-ratio=8", "--log-every=80", *OFTEN]
     learn(whole, *options)
     with monkeypatch.context() as patched:
-        patched.setattr(Replay, "add", interrupted_at(92, Replay.add))
+        patched.setattr(Replay, "add", interrupted_at(100, Replay.add))
         assert learn(parts, *options) == 128 + signal.SIGINT
     assert "the same command goes on" in capfd.readouterr().out
-    assert int(latest(parts).name) == 92
+    assert int(latest(parts).name) == 100
     assert torch.load(latest(parts) / "dreamer.pt", weights_only=True)["processes"][0]["outcomes"], "not logged yet"
     process = launch(parts, *options)
     wait_for(lambda: metrics(parts)[-1]["step"] >= 160, process)
