@@ -6,6 +6,7 @@ from dataclasses import fields
 import pytest
 
 from longdream.dreamer import cli
+from longdream.dreamer.behaviour import BehaviourConfig
 from longdream.dreamer.command import parse
 from longdream.dreamer.config import DreamerConfig
 from longdream.dreamer.environments.catalogue import ONLINE
@@ -66,6 +67,22 @@ def test_rows_hold_what_is_to_be_remembered():
     assert setting_of("popgym_autoencode_hard", False, episode=312).batch_length == 624
     assert setting_of("memory_maze_9x9", True).batch_length > 1000
     assert setting_of("cartpole", False) == setting_of("dmc_walker_walk", False)
+
+
+def test_what_environments_ask_for_is_recall2imagines():
+    """Its published configurations: (train ratio, rows, their length, what the policy reads)."""
+    asked_for = {
+        "memory_len": (1024, 16, 256, "hidden"),
+        "discounting_chain": (1024, 16, 256, "hidden"),
+        "popgym_autoencode_easy": (64, 4, 1024, "hidden"),
+        "dmc_walker_walk": (512, 4, 1024, "output"),
+        "memory_maze_9x9": (64, 4, 1024, "full"),
+        "atari_pong": (1024, 4, 1024, "output"),
+    }
+    for env, values in asked_for.items():
+        found = setting_of(env, False, "r2i-bsuite")
+        assert (found.train_ratio, found.batch_size, found.batch_length, found.policy_input) == values, env
+    assert BehaviourConfig() == BehaviourConfig(512, 2, 15, 1, 1 - 1 / 333, 0.95, 3e-4, 0.99, 0.02)
 
 
 def test_settings_name_presets():
