@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -147,26 +146,15 @@ def grouped(runs: Sequence[Run]) -> list[Group]:
     for (task, model, _), seeds in found.items():
         options = set.intersection(*(set(run.asked) for run in seeds.values())) - shared
         groups.append(Group(task, " ".join([model, *sorted(options)]), [seeds[seed] for seed in sorted(seeds)]))
-    return sorted(_told_apart(groups), key=lambda group: group[:2])
+    return sorted((_told_apart(group, groups) for group in groups), key=lambda group: group[:2])
 
 
-def _told_apart(groups: list[Group]) -> list[Group]:
-    """Name the settings in which groups differ that would have the same name."""
-    names = Counter(group[:2] for group in groups)
-    return [
-        group._replace(model=" ".join([group.model, *_particular(group, [g for g in groups if g[:2] == group[:2]])]))
-        if names[group[:2]] > 1
-        else group
-        for group in groups
-    ]
-
-
-def _particular(group: Group, among: Sequence[Group]) -> list[str]:
-    """Return the settings of a group that not all of some groups share."""
-    each = [each.runs[0].settings for each in among]
+def _told_apart(group: Group, groups: Sequence[Group]) -> Group:
+    """Add to a group's name the settings that not all groups of that name share."""
     mine = group.runs[0].settings
-    names = sorted(set().union(*each))
-    return [f"{name} {mine.get(name, NONE)}" for name in names if any(mine.get(name) != it.get(name) for it in each)]
+    alike = [other.runs[0].settings for other in groups if other[:2] == group[:2]]
+    differing = [name for name in mine if any(mine[name] != other.get(name) for other in alike)]
+    return group._replace(model=" ".join([group.model, *(f"{name} {mine[name]}" for name in sorted(differing))]))
 
 
 def chance(groups: Sequence[Group], measure: str) -> float | None:
