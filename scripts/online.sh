@@ -18,8 +18,7 @@ each() { # each GROUP OPTIONS...: a line of options for each seed
 
 case $name in
     memory_len)
-        # entropy: the policy is to stay open at the query until the world model knows what is rewarded there
-        options="--env memory_len --env-steps 26000 --behaviour.entropy 0.03"
+        options="--env memory_len --env-steps 26000"
         jobs=$(for length in 5 10 20 50 100; do
             for model in r2i rssm; do
                 each $model-$length $options --length $length --model $model-symbols-tiny
@@ -35,8 +34,7 @@ case $name in
         jobs=$(each r2i --env discounting_chain --model r2i-symbols-tiny --env-steps 26000)
         ;;
     cartpole)
-        # R2I's own train ratio for vectors, four times that of small presets
-        jobs=$(each r2i --env cartpole --model r2i-vector-tiny --env-steps 10000 --evaluate-every 1000 --train-ratio 512)
+        jobs=$(each r2i --env cartpole --model r2i-vector-tiny --env-steps 40000 --evaluate-every 4000)
         ;;
     popgym)
         extra="[popgym]"
