@@ -18,14 +18,15 @@ each() { # each GROUP OPTIONS...: a line of options for each seed
 
 case $name in
     memory_len)
-        options="--env memory_len --env-steps 26000"
-        jobs=$(for length in 5 10 20 50 100; do
+        # entropy: the policy is to stay open at the query until the world model knows what is rewarded there
+        options="--env memory_len --env-steps 26000 --behaviour.entropy 0.1"
+        jobs=$(for length in 5 10 20 50 70 100; do
             for model in r2i rssm; do
                 each $model-$length $options --length $length --model $model-symbols-tiny
             done
         done
         # rows of 64 steps, as DreamerV3 has them: shorter ones than two episodes
-        for length in 50 100; do
+        for length in 70 100; do
             each rssm64-$length $options --length $length --model rssm-symbols-tiny \
                 --batch-length 64 --batch-size 16 --starts anywhere
         done)
