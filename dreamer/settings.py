@@ -14,7 +14,7 @@ SMALL = "-tiny"  # how presets for CPUs are called
 SMALL_RATIO, SMALL_ROW = 128, 64  # what such a preset replays, at most: steps for each step played, steps of a row
 SMALL_BATCH = 1024  # steps of its batches, so that a step played is worth as many updates whatever the rows' length
 CHANCE = 2_000  # environment steps that chance plays first
-EPISODES, MOST = 60, 10_000  # so many of those that are remembered: fewer would make a policy; and steps, at most
+EPISODES, MOST = 60, 10_000  # or so many episodes where they are remembered, for a few would make a policy; steps at most
 SMALL_UNITS, SMALL_LAYERS, SMALL_RATE = 128, 2, 3e-4  # its actor and critic; few updates ask for large steps
 SMALL_EVERY = 8  # they imagine from one step in so many
 WHOLE = 2  # a row this many episodes long holds a whole one, wherever it begins
@@ -33,9 +33,9 @@ class Setting:
     units: int = 512  # of actor and critic
     layers: int = 2
     lr: float = 3e-5
-    imagine_every: int = 1
+    imagine_every: int = 1  # imagine from one step in so many
     prefill: int = CHANCE
-    starts: Literal["anywhere", "episode"] = "anywhere"
+    starts: Literal["anywhere", "episode"] = "anywhere"  # where rows begin
     remembers: bool = False  # what is asked for at the end may be shown at the beginning: no row of part of an episode
 
 
