@@ -18,6 +18,7 @@ VERBS = {
     "imagine": ("longdream.eval.imagine", "main", "film what models imagine, beside what happened"),
     "benchmark": ("longdream.eval.benchmark", "main", "measure speed and memory in training and imagination"),
     "evaluate": ("longdream.eval.cli", "main", "measure a checkpoint: imagination, reward, floors, report"),
+    "play": ("longdream.dreamer.play", "main", "let a trained agent act in new episodes, beside chance"),
     "curves": ("longdream.dreamer.compare_cli", "main", "compare runs that learned to act: tables, learning curves"),
     "probe": ("longdream.probes.cli", "main", "ask what a model's features know: walls, objects, colours, doors"),
 }

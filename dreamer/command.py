@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from dataclasses import field, fields, make_dataclass, replace
 from pathlib import Path
@@ -14,7 +13,6 @@ import tyro
 from ..datasets.episode import IMAGE
 from ..worldmodels.backbones.s5 import S5Config
 from ..worldmodels.checkpoint import load_model
-from ..worldmodels.config import TYPE, from_dict
 from ..worldmodels.families import WorldModelConfig
 from ..worldmodels.parallel import ParallelConfig
 from ..worldmodels.presets import PRESETS, family_name
@@ -22,6 +20,7 @@ from ..worldmodels.train_config import RUN_CONFIG, fit_to_data, preset_for, refu
 from .behaviour import BehaviourConfig
 from .config import BEHAVIOUR_OPTIM, CHANGEABLE, DreamerConfig
 from .environments.catalogue import ONLINE, find_online, list_online
+from .saved import read_config
 from .settings import setting_of
 from .stored import replay_info
 
@@ -36,7 +35,6 @@ checkpoint). In OUT: curve.png (look at this), metrics.jsonl, films/, checkpoint
 other: `longdream inspect OUT/replay`, `evaluate --checkpoint OUT --data OUT/replay`.
 
 Every field below can be set; --env and --model choose their defaults."""
-KEY = "dreamer"  # of the configuration in config.json
 
 
 class Early(NamedTuple):
@@ -95,19 +93,12 @@ def _saved(path: Path, early: Early) -> DreamerConfig:
     Raises:
         ValueError: there is none at `path`, or it is that of another environment or model than is asked for.
     """
-    try:
-        values = json.loads(path.read_text())[KEY]
-    except FileNotFoundError:
-        raise ValueError(f"there is no {path}") from None
-    except (json.JSONDecodeError, KeyError, TypeError, OSError) as error:
-        raise ValueError(f"{path} is not of an online run ({error!r}): choose another folder") from None
-    options = {name: value for name, value in values["options"].items() if name != TYPE}
-    found = from_dict(DreamerConfig, {name: value for name, value in values.items() if name != "options"})
+    found = read_config(path)
     for name in ("env", "model"):
         asked, there = getattr(early, name), getattr(found, name)
         if asked not in (None, there, family_name(there)):
             raise ValueError(f"--{name} {asked}: the run in {path.parent} is of {there}; choose another --out")
-    return replace(found, options=from_dict(type(find_online(found.env).options), options))
+    return found
 
 
 def _chosen(name: str, early: Early, arguments: Sequence[str]) -> DreamerConfig:

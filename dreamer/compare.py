@@ -17,8 +17,8 @@ from ..eval.table import NONE
 from ..worldmodels.config import TYPE
 from ..worldmodels.run_log import METRICS, read_log
 from ..worldmodels.train_config import RUN_CONFIG, flat
-from .command import KEY
 from .config import CHANGEABLE
+from .saved import KEY
 
 # what a run was asked for that needs no mention: it is shown anyway, or decides nothing of what is learned
 PLAIN = {

@@ -7,6 +7,7 @@ Axes: N rows (environments side by side).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -34,23 +35,30 @@ class Examination:
         self._quota = [episodes // rows + (row < episodes % rows) for row in range(rows)]
         self._beginning = envs.state()
 
-    def __call__(self, mind: Mind) -> Evaluation:
-        """Play the episodes; torch's generators are left as they were."""
+    def __call__(self, mind: Mind, by_chance: bool = False, tell: Callable[[], object] = lambda: None) -> Evaluation:
+        """Play the episodes; torch's generators are left as they were.
+
+        Args:
+            mind: what acts.
+            by_chance: a policy that knows nothing acts in its place: the floor.
+            tell: is called when an episode has ended.
+        """
         devices = [mind.device] if mind.device.type == "cuda" else []
         self._envs.restore(self._beginning)
         with torch.random.fork_rng(devices):
             torch.manual_seed(self._seed)
-            return self._play(Player(self._envs, mind, self._success))
+            return self._play(Player(self._envs, mind, self._success), by_chance, tell)
 
-    def _play(self, player: Player) -> Evaluation:
+    def _play(self, player: Player, by_chance: bool, tell: Callable[[], object]) -> Evaluation:
         found: list[list[Outcome]] = [[] for _ in self._quota]
         example: list[Steps] = []
         while any(len(row) < quota for row, quota in zip(found, self._quota, strict=True)):
-            steps, outcomes = player.play(greedy=True)
+            steps, outcomes = player.play(greedy=True, by_chance=by_chance)
             if not found[0]:
                 example = [] if steps.first[0] else example
                 example.append(Steps(*(part[:1].copy() for part in steps)))
             for row, outcome in enumerate(outcomes):
                 if outcome is not None and len(found[row]) < self._quota[row]:
                     found[row].append(outcome)
+                    tell()
         return Evaluation([outcome for row in found for outcome in row], example)
