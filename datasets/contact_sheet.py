@@ -57,13 +57,12 @@ def _draw_curves(axes: Axes, dataset: EpisodeDataset, episode: int) -> None:
     """Draw each feature of an episode's vectors (T F), above bands of the phases' colours."""
     vectors, phase, pad = (dataset.read(name, episode) for name in (VECTOR, "phase", "pad"))
     kinds = {"context": (phase != QUERY) & ~pad, "query": (phase == QUERY) & ~pad, "padding": pad}
-    steps = np.arange(len(vectors))
     for kind, there in kinds.items():
         color = tuple(part / 255 for part in COLORS[kind])
-        axes.fill_between(
-            steps, 0, 1, there, step="mid", color=color, alpha=0.2, lw=0, transform=axes.get_xaxis_transform()
-        )
-    axes.plot(steps, vectors, linewidth=1)
+        edges = np.flatnonzero(np.diff(there.astype(int), prepend=0, append=0)).reshape(-1, 2)  # of each run of steps
+        bands = [(begin - 0.5, end - begin) for begin, end in edges]
+        axes.broken_barh(bands, (0, 1), color=color, alpha=0.2, lw=0, transform=axes.get_xaxis_transform())
+    axes.plot(vectors, linewidth=1)
     axes.set_xlim(0, max(1, len(vectors) - 1))
     axes.set_ylabel(f"episode {episode}", size=8)
     axes.tick_params(labelsize=8)
