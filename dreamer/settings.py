@@ -17,6 +17,7 @@ CHANCE = 2_000  # environment steps that chance plays first
 EPISODES, MOST = 60, 10_000  # or so many episodes where they are remembered: a few would make a policy; steps at most
 SMALL_UNITS, SMALL_LAYERS, SMALL_RATE = 128, 2, 3e-4  # its actor and critic; few updates ask for large steps
 SMALL_EVERY = 8  # they imagine from one step in so many
+OPEN = 0.1  # entropy where one reward of about 1 decides an episode: no policy settles before that reward is known
 WHOLE = 2  # a row this many episodes long holds a whole one, wherever it begins
 
 
@@ -30,6 +31,7 @@ class Setting:
     batch_length: int
     policy_input: PolicyInput = "output"
     entropy: float = 3e-4
+    small_entropy: float | None = None  # a small preset's, where it is another
     units: int = 512  # of actor and critic
     layers: int = 2
     lr: float = 3e-5
@@ -39,7 +41,7 @@ class Setting:
     remembers: bool = False  # what is asked for at the end may be shown at the beginning: no row of part of an episode
 
 
-BSUITE = Setting("r2i-symbols-tiny", 1024, 16, 256, "hidden")
+BSUITE = Setting("r2i-symbols-tiny", 1024, 16, 256, "hidden", small_entropy=OPEN)
 POPGYM = Setting("r2i-symbols-tiny", 64, 4, 1024, "hidden", remembers=True)
 DMC = Setting("r2i-vector-tiny", 512, 4, 1024)
 IMAGES = Setting("r2i-image-tiny", 64, 8, 256)
@@ -80,6 +82,7 @@ def setting_of(env: str, images: bool, model: str | None = None, episode: int = 
         batch_length=length,
         units=SMALL_UNITS,
         layers=SMALL_LAYERS,
+        entropy=found.entropy if found.small_entropy is None else found.small_entropy,
         lr=SMALL_RATE,
         imagine_every=SMALL_EVERY,
         prefill=min(max(CHANCE, EPISODES * episode), MOST) if found.remembers else CHANCE,
