@@ -39,6 +39,7 @@ def test_environment_and_model_choose_the_defaults():
     assert (maze.units, maze.layers, maze.lr, maze.entropy) == (1024, 4, 1e-4, 1e-3)
     assert setting_of("memory_maze_9x9", True, "r2i-image-tiny").entropy == 1e-3
     assert (config.behaviour.entropy, large.behaviour.entropy) == (0.1, 3e-4)
+    assert setting_of("popgym_autoencode_easy", False).entropy == 0.01
     recurrent = asked("memory_len", "--model=rssm-vector-tiny", "--optim.lr=0.5")
     assert isinstance(recurrent.world_model, RSSMConfig)
     assert recurrent.policy_input == "output"  # x is h there
