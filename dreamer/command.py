@@ -16,7 +16,7 @@ from ..worldmodels.checkpoint import load_model
 from ..worldmodels.families import WorldModelConfig
 from ..worldmodels.parallel import ParallelConfig
 from ..worldmodels.presets import PRESETS, family_name
-from ..worldmodels.train_config import RUN_CONFIG, fit_to_data, preset_for, refuse_changes
+from ..worldmodels.train_config import RUN_CONFIG, check_fits, fit_to_data, preset_for, refuse_changes
 from .behaviour import BehaviourConfig
 from .config import BEHAVIOUR_OPTIM, CHANGEABLE, DreamerConfig
 from .environments.catalogue import ONLINE, find_online, list_online
@@ -117,9 +117,8 @@ def _chosen(name: str, early: Early, arguments: Sequence[str]) -> DreamerConfig:
     if early.checkpoint is not None:
         world_model = cast(WorldModelConfig, load_model(early.checkpoint).model.config)
         model = model if early.model else f"that of {early.checkpoint}"
+        check_fits(world_model, info, name)
     fitted = fit_to_data(world_model, info)
-    if early.checkpoint is not None and fitted != world_model:
-        raise ValueError(f"the world model of {early.checkpoint} is of other observations or actions than {name}'s")
     return DreamerConfig(
         env=name,
         out=tyro.MISSING,

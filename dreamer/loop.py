@@ -42,7 +42,7 @@ from .stored import replay_info
 
 SHOWN = ("return", "success")  # by the bar
 CURVE, FILMS, REPLAY = "curve.png", "films", "replay"
-TORCH, ENVIRONMENTS, CONTENTS, EXAMINATION = range(4)  # what has random numbers of its own, in every process
+TORCH, ENVIRONMENTS, CONTENTS, EXAMINATION, PLAY = range(5)  # what has random numbers of its own, in every process
 
 
 class Mark(NamedTuple):

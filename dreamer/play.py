@@ -16,17 +16,16 @@ from ..datasets.bar import progress_bar
 from ..eval.cli import chosen_device
 from ..worldmodels.device import spawned_seed
 from ..worldmodels.leave import fail
-from ..worldmodels.train_config import fit_to_data
+from ..worldmodels.train_config import check_fits
 from .environments.catalogue import ONLINE
 from .environments.row import Failed
 from .environments.vector import Envs
 from .episodes import Outcome
 from .evaluation import Examination
 from .films import save_film
+from .loop import PLAY
 from .stored import replay_info
-from .trained import Trained, load_trained
-
-NEW = 4  # what these seeds are for: a run of the same --seed has used 0 to 3 for other things
+from .trained import load_trained
 
 
 @dataclass(frozen=True)
@@ -81,8 +80,8 @@ def play(arguments: Sequence[str]) -> None:
     config = trained.config
     prog = f"train_dreamer.py --env {config.env}"  # whose --help lists them
     options: Any = tyro.cli(type(config.options), prog=prog, args=others, default=config.options)
-    check_fits(trained, options)
-    environment, seed = ONLINE[config.env], spawned_seed(asked.seed, 0, NEW)
+    check_fits(config.world_model, replay_info(config.env, options), f"{config.env} with these options")
+    environment, seed = ONLINE[config.env], spawned_seed(asked.seed, 0, PLAY)
     with closing(Envs(environment, options, min(asked.envs, asked.episodes), seed)) as envs:
         examination = Examination(envs, asked.episodes, environment.success, seed)
         with progress_bar(total=2 * asked.episodes, unit="episode", leave=False) as bar:
@@ -108,10 +107,3 @@ def _mean(values: Sequence[float]) -> str:
     """Return a mean with its standard error, which takes two values."""
     error = f" ± {np.std(values, ddof=1) / np.sqrt(len(values)):.2g}" if len(values) > 1 else ""
     return f"{np.mean(values):.4g}{error}"
-
-
-def check_fits(trained: Trained, options: Any) -> None:
-    """Raise ValueError where observations or actions are others than the world model's under these options."""
-    model = trained.config.world_model
-    if fit_to_data(model, replay_info(trained.config.env, options)) != model:
-        raise ValueError(f"observations or actions are others than those that {trained.config.env} was learned with")

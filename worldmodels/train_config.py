@@ -110,20 +110,20 @@ def fit_to_data(model: WorldModelConfig, info: DatasetInfo) -> WorldModelConfig:
     return dataclasses.replace(model, actions=info.arrays["action"].shape[0], codec=codec)
 
 
-def check_fits(config: TrainConfig, info: DatasetInfo) -> None:
-    """Raise ValueError where the model's actions or observations are not those of the data set."""
-    fitted = fit_to_data(config.world_model, info)
+def check_fits(model: WorldModelConfig, info: DatasetInfo, what: str) -> None:
+    """Raise ValueError where a model's actions or observations are not those of a data set; `what` is its name."""
+    fitted = fit_to_data(model, info)
     for name, ours, theirs in (
-        ("actions", config.world_model.actions, fitted.actions),
-        (f"{info.observation.name} size", config.world_model.codec.size, fitted.codec.size),
+        ("actions", model.actions, fitted.actions),
+        (f"{info.observation.name} size", model.codec.size, fitted.codec.size),
         (
             "image channels",
-            getattr(config.world_model.codec, "channels", None),
+            getattr(model.codec, "channels", None),
             getattr(fitted.codec, "channels", None),
         ),
     ):
         if ours != theirs:
-            raise ValueError(f"the model has {name} {ours}, the data set {config.data} has {theirs}")
+            raise ValueError(f"the model has {name} {ours}, {what} has {theirs}")
 
 
 def read_run_config(path: Path) -> dict[str, Any]:

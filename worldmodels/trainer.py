@@ -63,7 +63,7 @@ class Trainer:
         self.config = config
         self.accelerator = make_accelerator(config)
         self.dataset = EpisodeDataset(config.data)
-        check_fits(config, self.dataset.info)
+        check_fits(config.world_model, self.dataset.info, f"the data set {config.data}")
         self.train, self.validation = (self.dataset.split(name) for name in ("train", "validation"))
         if not len(self.train) or not len(self.validation):
             raise ValueError(

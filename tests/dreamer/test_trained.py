@@ -2,17 +2,17 @@
 
 import json
 from contextlib import closing
-from dataclasses import replace
 
 import pytest
 
+from longdream.dreamer import play
 from longdream.dreamer.command import parse
 from longdream.dreamer.environments.catalogue import ONLINE
 from longdream.dreamer.environments.vector import Envs
 from longdream.dreamer.episodes import Outcome, summary
 from longdream.dreamer.evaluation import Examination
 from longdream.dreamer.loop import EXAMINATION
-from longdream.dreamer.play import check_fits, main, report
+from longdream.dreamer.play import main, report
 from longdream.dreamer.trained import Trained, load_trained
 from longdream.tests.dreamer.loop_toys import learn, metrics
 from longdream.worldmodels.device import spawned_seed
@@ -108,9 +108,10 @@ def test_what_is_no_trained_agent_is_refused(run, tmp_path, capsys):
         assert said in capsys.readouterr().err
 
 
-def test_other_observations_are_refused():
+def test_other_observations_are_refused(monkeypatch, capsys):
     config = parse(["--env", "two_rooms", "--model", "r2i-image-tiny", "--out", "somewhere"])
-    trained = Trained(None, config, 0)
-    check_fits(trained, config.options)
-    with pytest.raises(ValueError, match="observations or actions are others"):
-        check_fits(trained, replace(config.options, size=32))
+    monkeypatch.setattr(play, "load_trained", lambda path, device: Trained(None, config, 0))
+    with pytest.raises(SystemExit) as end:
+        main(["somewhere", "--size", "32"])
+    assert end.value.code == 2
+    assert capsys.readouterr().err == "play: the model has image size 64, two_rooms with these options has 32\n"
